@@ -1,0 +1,85 @@
+"""Checks of what callers pass in: each names the argument, what was wrong and what is accepted.
+
+They take arrays of any library that array-api-compat knows and return the caller's own type.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+from array_api_compat import array_namespace
+
+Array = Any
+"""An array of NumPy, PyTorch, JAX or any other array-API library."""
+
+
+def check_matrix(name: str, value: Array, *, rows: str = "samples", columns: str = "features") -> Array:
+    """Return ``value`` if it is a finite real floating matrix with at least one row and column.
+
+    The first row that holds a NaN or an infinity is named in the error.
+    """
+    xp = array_namespace(value)
+    if value.ndim != 2:
+        raise ValueError(
+            f"{name} must be a matrix ({rows}, {columns}), but its shape is {tuple(value.shape)}"
+        )
+    if 0 in value.shape:
+        raise ValueError(
+            f"{name} must hold at least one of {rows} and {columns}, "
+            f"but its shape is {tuple(value.shape)}"
+        )
+    if not xp.isdtype(value.dtype, "real floating"):
+        raise TypeError(f"{name} must hold real floating-point numbers, but its dtype is {value.dtype}")
+    check_finite(name, value)
+    return value
+
+
+def check_finite(name: str, value: Array) -> None:
+    """Raise ``ValueError`` naming the first row of ``value`` with a NaN or an infinity."""
+    xp = array_namespace(value)
+    finite = xp.isfinite(value)
+    if bool(xp.all(finite)):
+        return
+    bad = xp.logical_not(xp.all(xp.reshape(finite, (value.shape[0], -1)), axis=1))
+    row = int(xp.argmax(xp.astype(bad, xp.int8)))
+    count = int(xp.sum(xp.astype(bad, xp.int64)))
+    raise ValueError(
+        f"{name} must be finite, but row {row} holds a NaN or an infinity ({count} such rows)"
+    )
+
+
+def check_labels(name: str, value: Array, num_samples: int) -> Array:
+    """Return ``value`` if it is an integer vector with one entry a sample."""
+    xp = array_namespace(value)
+    if value.ndim != 1:
+        raise ValueError(
+            f"{name} must be a vector of {num_samples} integers, but its shape is {tuple(value.shape)}"
+        )
+    if value.shape[0] != num_samples:
+        raise ValueError(f"{name} has {value.shape[0]} entries for {num_samples} samples")
+    if not xp.isdtype(value.dtype, "integral"):
+        raise TypeError(f"{name} must hold integers, but its dtype is {value.dtype}")
+    return value
+
+
+def check_positive(name: str, value: float) -> float:
+    """Return ``value`` as a float if it is finite and above zero."""
+    number = float(value)
+    if not 0.0 < number < float("inf"):
+        raise ValueError(f"{name} must be a positive finite number, but it is {value!r}")
+    return number
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import ``module``, or say which extra of ncollapse brings it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
+            raise
+        raise ModuleNotFoundError(
+            f"{module} is needed for this and is not installed: pip install 'ncollapse[{extra}]'",
+            name=error.name,
+        ) from error
