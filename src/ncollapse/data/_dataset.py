@@ -55,9 +55,7 @@ class Dataset:
         vector = check_labels("labels", np.asarray(labels), matrix.shape[0])
         classes, indices, counts = np.unique(vector, return_inverse=True, return_counts=True)
         if classes.size < 2:
-            raise ValueError(
-                f"labels must name at least two classes, but all are {classes[0]!s}"
-            )
+            raise ValueError(f"labels must name at least two classes, but all are {classes[0]!s}")
         if counts.min() < least_per_class:
             smallest = int(np.argmin(counts))
             raise ValueError(
