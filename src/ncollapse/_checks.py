@@ -59,7 +59,8 @@ def check_labels(name: str, value: Array, num_samples: int) -> Array:
     xp = array_namespace(value)
     if value.ndim != 1:
         raise ValueError(
-            f"{name} must be a vector of {num_samples} integers, but its shape is {tuple(value.shape)}"
+            f"{name} must be a vector of {num_samples} integers, "
+            f"but its shape is {tuple(value.shape)}"
         )
     if value.shape[0] != num_samples:
         raise ValueError(f"{name} has {value.shape[0]} entries for {num_samples} samples")

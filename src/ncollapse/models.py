@@ -1,4 +1,4 @@
-"""Models whose training is followed: losses and parameterisations as pure functions of a parameter tree.
+"""Models whose training is followed: losses as pure functions of a parameter tree.
 
 A model is a frozen dataclass registered as a JAX tree: its data are leaves, so one compiled flow
 serves every data set of the same shape. All arrays are float64; the flow switches that on.
@@ -21,7 +21,7 @@ Parameters = dict[str, Any]
 """A parameter tree: arrays by name."""
 
 DEAD, MIXED = -1, -2
-"""Codes of a neuron that belongs to no group: active on no sample; active on another set of samples."""
+"""Codes of a neuron in no group: active on no sample; active on another set of samples."""
 
 
 class Model(Protocol):

@@ -6,7 +6,8 @@ training barely moves after its first hour. The path does not depend on the cloc
     dθ/ds = −∇ log L,   that is ds = L dt,
 
 log(1/L) grows exponentially in s, and s is the log log t axis of the papers. Physical time follows
-from r = t·L, which is bounded and starts at zero: dr/ds = 1 − r‖∇ log L‖², log t = log r + log(1/L).
+from r = t·L, which is bounded and starts at zero: dr/ds = 1 − r‖∇ log L‖², and
+log t = log r + log(1/L).
 """
 
 from ncollapse.flow._integrate import (

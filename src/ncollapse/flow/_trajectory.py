@@ -85,7 +85,7 @@ class Trajectory:
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """Ends of S runs of one model that were integrated together; arrays have leading dimension S."""
+    """Ends of S runs of one model, integrated together; arrays have leading dimension S."""
 
     model: Model
     s: np.ndarray
