@@ -24,6 +24,11 @@ FEW_CLASSES = 16
 """Up to so many classes, class sums are a dense product with the one-hot labels."""
 
 
+def tiles(count: int, size: int) -> list[slice]:
+    """0 … count in slices of at most ``size``."""
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
 @contextmanager
 def exact(*arrays: Array) -> Iterator[None]:
     """float64 on JAX; no gradients and no autocast on PyTorch. The caller's settings come back."""

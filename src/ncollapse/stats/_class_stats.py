@@ -89,8 +89,8 @@ class ClassStats:
     @classmethod
     def from_arrays(cls, features: Array, labels: Array, **options: Any) -> ClassStats:
         """Statistics of arrays in memory; the classes are the distinct label values, ascending."""
-        _check_features(features)
-        check_labels("labels", _as_labels(labels, features), features.shape[0])
+        check_features(features)
+        check_labels("labels", as_labels(labels, features), features.shape[0])
         classes = np.unique(to_numpy(labels))
         if not len(classes):
             raise ValueError("features and labels hold no samples")
@@ -125,15 +125,15 @@ class ClassStats:
             Features that are not real floating arrays, labels that are not integers, another array
             library or dtype than before.
         """
-        _check_features(features)
+        check_features(features)
         if features.shape[1] != self.num_features:
             raise ValueError(
                 f"features must have {self.num_features} columns, "
                 f"but their shape is {tuple(features.shape)}"
             )
         with exact(features):
-            features = _working(features)
-            labels = check_labels("labels", _as_labels(labels, features), features.shape[0])
+            features = working(features)
+            labels = check_labels("labels", as_labels(labels, features), features.shape[0])
             self._start(features)
             if features.shape[0] == 0:
                 return self
@@ -200,7 +200,7 @@ class ClassStats:
         return self
 
     def _check_reference(self, reference: Array) -> Array:
-        _check_features(reference, name="reference")
+        check_features(reference, name="reference")
         if tuple(reference.shape) != (self.num_classes, self.num_features):
             raise ValueError(
                 f"reference must have shape ({self.num_classes}, {self.num_features}), "
@@ -209,7 +209,9 @@ class ClassStats:
         check_finite("reference", reference)
         zero = ~np.any(to_numpy(reference) != 0, axis=1)
         if zero.any():
-            raise ValueError(f"reference row {int(np.argmax(zero))} is zero, which has no direction")
+            raise ValueError(
+                f"reference row {int(np.argmax(zero))} is zero, which has no direction"
+            )
         return reference
 
     def _check_mergeable(self, other: ClassStats) -> None:
@@ -248,7 +250,9 @@ class ClassStats:
     def _take_in(self, features: Array, indices: Array) -> None:
         xp = array_namespace(features)
         rows = self._buffer()
-        if features.shape[0] > rows.capacity - rows.fill and not bool(xp.isfinite(xp.sum(features))):
+        if features.shape[0] > rows.capacity - rows.fill and not bool(
+            xp.isfinite(xp.sum(features))
+        ):
             check_finite("features", features)
         self._meet_classes(features, indices)
         start = 0
@@ -318,7 +322,9 @@ class ClassStats:
         zero = lengths == 0
         if bool(xp.any(zero)):
             where = np.flatnonzero(to_numpy(zero))
-            shifted = set_rows(shifted, where, zeros((len(where), shifted.shape[1]), shifted.dtype, shifted))
+            shifted = set_rows(
+                shifted, where, zeros((len(where), shifted.shape[1]), shifted.dtype, shifted)
+            )
             squares = xp.where(zero, xp.zeros_like(squares), squares)
             state.zero_counts = add_at(
                 state.zero_counts, indices, xp.astype(zero, state.zero_counts.dtype)
@@ -358,11 +364,13 @@ class ClassStats:
         for k in np.unique(labels):
             members = xp.take(matrix, like(np.flatnonzero(labels == k), state.counts), axis=0)
             product = double(xp.matmul(members.T, members))[None, :, :]
-            scatter = set_rows(scatter, np.asarray([k]), scatter[int(k) : int(k) + 1, ...] + product)
+            scatter = set_rows(
+                scatter, np.asarray([k]), scatter[int(k) : int(k) + 1, ...] + product
+            )
         state.class_scatter = scatter
 
 
-def _check_features(features: Any, name: str = "features") -> None:
+def check_features(features: Any, name: str = "features") -> None:
     if not is_array(features):
         raise TypeError(
             f"{name} must be an array of NumPy, PyTorch, JAX or another array-API library, "
@@ -374,14 +382,16 @@ def _check_features(features: Any, name: str = "features") -> None:
         )
     xp = array_namespace(features)
     if not xp.isdtype(features.dtype, "real floating") and not _is_half(features):
-        raise TypeError(f"{name} must hold real floating-point numbers, but its dtype is {features.dtype}")
+        raise TypeError(
+            f"{name} must hold real floating-point numbers, but its dtype is {features.dtype}"
+        )
 
 
 def _is_half(features: Array) -> bool:
     return str(features.dtype).rpartition(".")[2] in ("float16", "bfloat16")
 
 
-def _working(features: Array) -> Array:
+def working(features: Array) -> Array:
     """The features, without gradients, in float32 or float64."""
     if is_torch_array(features):
         features = features.detach()
@@ -391,7 +401,7 @@ def _working(features: Array) -> Array:
     return features
 
 
-def _as_labels(labels: Any, features: Array) -> Array:
+def as_labels(labels: Any, features: Array) -> Array:
     """Labels as an int64 vector beside ``features``; what is not integers goes through unchanged."""
     found = like(labels, features)
     xp = array_namespace(found)

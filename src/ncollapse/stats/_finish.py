@@ -7,7 +7,7 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from ncollapse._checks import Array
-from ncollapse.stats._arrays import double, row_dots, symmetric
+from ncollapse.stats._arrays import double, row_dots, symmetric, tiles
 from ncollapse.stats._merge import unit_difference
 from ncollapse.stats._state import State
 from ncollapse.stats._summary import ClassSummary
@@ -25,9 +25,8 @@ def finish_summary(state: State, classes: tuple[Any, ...]) -> ClassSummary:
     scatter = symmetric(state.scatter)
     class_scatter = state.class_scatter
     total = int(xp.sum(state.counts))
-    tiles = [slice(start, start + TILE) for start in range(0, state.counts.shape[0], TILE)]
     means, variances, directional, class_scatters = [], [], [], []
-    for tile in tiles:
+    for tile in tiles(state.counts.shape[0], TILE):
         part = _tile(state, tile)
         means.append(part["means"])
         variances.append(part["variances"])

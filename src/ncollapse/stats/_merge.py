@@ -5,7 +5,7 @@ from __future__ import annotations
 from array_api_compat import array_namespace, is_jax_array
 
 from ncollapse._checks import Array
-from ncollapse.stats._arrays import double, row_dots
+from ncollapse.stats._arrays import double, row_dots, tiles
 from ncollapse.stats._state import State
 
 TILE = 2048
@@ -20,9 +20,8 @@ def moved_to_reference(target: State, other: State) -> State:
     target.scatter = target.scatter + other.scatter
     if target.class_scatter is not None:
         target.class_scatter = target.class_scatter + other.class_scatter
-    num_classes = target.counts.shape[0]
-    for start in range(0, num_classes, TILE):
-        _merge_tile(target, other, slice(start, min(start + TILE, num_classes)))
+    for tile in tiles(target.counts.shape[0], TILE):
+        _merge_tile(target, other, tile)
     target.counts = target.counts + other.counts
     target.zero_counts = target.zero_counts + other.zero_counts
     target.forget_norms()
@@ -54,9 +53,7 @@ def _merge_tile(target: State, other: State, tile: slice) -> None:
     )
     target.squares = _with_rows(target.squares, tile, squares)
     target.turns = _with_rows(target.turns, tile, turns)
-    target.sums = _with_rows(
-        target.sums, tile, other.sums[tile, :] + theirs[:, None] * gap
-    )
+    target.sums = _with_rows(target.sums, tile, other.sums[tile, :] + theirs[:, None] * gap)
     target.unit_sums = _with_rows(
         target.unit_sums, tile, other.unit_sums[tile, :] + theirs[:, None] * turn
     )

@@ -9,7 +9,7 @@ from typing import Any, Self
 from array_api_compat import array_namespace, is_torch_array
 
 from ncollapse._checks import Array
-from ncollapse.stats._arrays import double, exact, like, row_dots, zeros
+from ncollapse.stats._arrays import double, exact, like, row_dots, tiles, zeros
 
 
 @dataclass
@@ -56,7 +56,11 @@ class State:
 
     @classmethod
     def from_dict(
-        cls, state: Mapping[str, Array], num_classes: int, num_features: int, per_class_scatter: bool
+        cls,
+        state: Mapping[str, Array],
+        num_classes: int,
+        num_features: int,
+        per_class_scatter: bool,
     ) -> Self:
         vector, matrix = (num_classes,), (num_classes, num_features)
         shapes = {
@@ -120,8 +124,8 @@ def row_squares(matrix: Array, tile: int = 4096) -> Array:
     """Squared norm of each row in float64, a tile of rows at a time."""
     xp = array_namespace(matrix)
     found = []
-    for start in range(0, matrix.shape[0], tile):
-        rows = double(matrix[start : start + tile, :])
+    for part in tiles(matrix.shape[0], tile):
+        rows = double(matrix[part, :])
         found.append(row_dots(rows, rows))
     return xp.concat(found)
 
@@ -129,4 +133,6 @@ def row_squares(matrix: Array, tile: int = 4096) -> Array:
 def _copied(value: Array | None) -> Array | None:
     if value is None:
         return None
-    return value.clone() if is_torch_array(value) else array_namespace(value).asarray(value, copy=True)
+    return (
+        value.clone() if is_torch_array(value) else array_namespace(value).asarray(value, copy=True)
+    )
