@@ -123,7 +123,7 @@ def run(
     data: Dataset,
     *,
     width: int = 48,
-    scale: float = 1e-3,
+    scale: float = 1e-6,
     seed: int = 0,
     log_inverse_loss: float = 300.0,
     s: float = np.inf,
@@ -183,6 +183,7 @@ def run(
             cos_to_etf=to_etf,
             metrics={name: float(values[-1]) for name, values in metrics.items()},
             drift=float(trajectory.drift[-1]),
+            rtol=rtol,
         ),
         seed=seed,
     )
