@@ -16,7 +16,7 @@ import numpy as np
 import optimistix
 
 from ncollapse._checks import check_positive
-from ncollapse.flow._trajectory import Ensemble, Recorder, Trajectory
+from ncollapse.flow._trajectory import INTERRUPTED, Ensemble, Recorder, Trajectory
 from ncollapse.models import Model, Parameters
 
 REACHABLE = 1e8
@@ -94,7 +94,12 @@ def gradient_flow(
                 if on_progress is not None:
                     on_progress(float(now), recorder.log_inverse_loss)
         except KeyboardInterrupt:
-            stopped = False, f"Interrupted at s = {float(now):.6g}; all steps up to there are kept."
+            if recorder.taken == 0:
+                raise
+            stopped = (
+                False,
+                f"{INTERRUPTED} at s = {float(now):.6g}; the steps up to there are kept.",
+            )
         return recorder.trajectory(
             reached=stopped[0],
             stopped=stopped[1],
