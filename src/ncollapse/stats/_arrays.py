@@ -20,6 +20,9 @@ from array_api_compat import (
 
 from ncollapse._checks import Array
 
+BLOCK_BYTES = 1 << 18
+"""Rows are worked on in blocks of this size, so that they stay in a core's own cache."""
+
 FEW_CLASSES = 16
 """Up to so many classes, class sums are a dense product with the one-hot labels."""
 
@@ -86,8 +89,6 @@ def writeable(array: Array) -> bool:
 
 def row_dots(left: Array, right: Array) -> Array:
     """⟨left_i, right_i⟩ for every row i."""
-    if is_torch_array(left) and left.device.type == "cpu":
-        return (left[:, None, :] @ right[:, :, None])[:, 0, 0]
     return array_namespace(left, right).vecdot(left, right, axis=-1)
 
 
@@ -123,11 +124,11 @@ def add_rows(target: Array, rows: Array | None, values: Array) -> Array:
         if writeable(target):
             target += values
             return target
-        return target + values
+        return target + double(values)
     if is_numpy_array(target):
         target[rows] += values
         return target
-    return add_at(target, rows, values)
+    return add_at(target, rows, double(values))
 
 
 def set_rows(target: Array, rows: np.ndarray, values: Array) -> Array:
@@ -160,19 +161,29 @@ def class_sums(
     if num_classes > matrix.shape[0]:
         present, labels = xp.unique_inverse(labels)
         num_classes = present.shape[0]
-    weighted = matrix * weights[:, None]
     if is_torch_array(matrix) and (num_classes > FEW_CLASSES or matrix.device.type != "cpu"):
-        empty = matrix.new_zeros((num_classes, matrix.shape[1]))
-        return (
-            present,
-            empty.index_add(0, labels, matrix),
-            empty.index_add_(0, labels, weighted),
-        )
+        return present, *_class_sums_torch(labels, matrix, weights, num_classes)
     if is_jax_array(matrix):
         empty = xp.zeros((num_classes, matrix.shape[1]), dtype=matrix.dtype)
+        weighted = matrix * weights[:, None]
         return present, empty.at[labels].add(matrix), empty.at[labels].add(weighted)
     hot = one_hot(labels, num_classes, matrix.dtype)
-    return present, xp.matmul(hot, matrix), xp.matmul(hot, weighted)
+    both = xp.matmul(xp.concat([hot, hot * weights[None, :]]), matrix)
+    return present, both[:num_classes, :], both[num_classes:, :]
+
+
+def _class_sums_torch(
+    labels: Array, matrix: Array, weights: Array, num_classes: int
+) -> tuple[Array, Array]:
+    """By `index_add_`; on a CPU the weighted rows are made in blocks that stay in cache."""
+    plain = matrix.new_zeros((num_classes, matrix.shape[1]))
+    weighted = matrix.new_zeros((num_classes, matrix.shape[1]))
+    plain.index_add_(0, labels, matrix)
+    on_cpu = matrix.device.type == "cpu"
+    block = max(16, BLOCK_BYTES // matrix[:1].nbytes) if on_cpu else matrix.shape[0]
+    for tile in tiles(matrix.shape[0], block):
+        weighted.index_add_(0, labels[tile], matrix[tile] * weights[tile, None])
+    return plain, weighted
 
 
 def _class_sums_numpy(
@@ -207,7 +218,7 @@ def add_gram(target: Array, matrix: Array) -> Array:
     general product, so on a CPU the triangle is covered by panels, which halves the work.
     """
     if is_torch_array(matrix) and matrix.device.type == "cpu":
-        width = max(128, matrix.shape[1] // 8)
+        width = max(256, matrix.shape[1] // 8)
         for start in range(0, matrix.shape[1], width):
             panel = matrix[:, start : start + width]
             target[start : start + width, start:] += panel.T @ matrix[:, start:]

@@ -55,7 +55,7 @@ class ClassStats:
     per_class_scatter
         Also keep the scatter of every class, K·D² numbers.
     buffer_rows
-        Samples that share one product (by default about 4·D).
+        Samples that share one product (by default 8192, within 128 MiB).
 
     Features in float16 or bfloat16 are computed in float32; sums are float64. The statistics live in
     the array library and on the device of the first batch.
@@ -342,19 +342,11 @@ class ClassStats:
             state.scatter = add_gram(state.scatter, matrix)
             state.squares = add_at(state.squares, row.labels, row.squares)
             state.turns = add_at(state.turns, row.labels, row.turns)
-            stretches = add_at(
-                zeros((self.num_classes,), state.squares.dtype, matrix), row.labels, row.stretches
-            )
-            xp = array_namespace(matrix)
-            weights = xp.astype(row.inverses, matrix.dtype)
+            state.stretches = add_at(state.stretches, row.labels, row.stretches)
+            weights = array_namespace(matrix).astype(row.inverses, matrix.dtype)
             present, plain, weighted = class_sums(row.labels, matrix, weights, self.num_classes)
-            reference = state.reference
-            if present is not None:
-                reference = xp.take(reference, present, axis=0)
-                stretches = xp.take(stretches, present)
-            units = double(weighted) + double(reference) * stretches[:, None]
-            state.sums = add_rows(state.sums, present, double(plain))
-            state.unit_sums = add_rows(state.unit_sums, present, units)
+            state.sums = add_rows(state.sums, present, plain)
+            state.unit_sums = add_rows(state.unit_sums, present, weighted)
             if state.class_scatter is not None:
                 self._add_class_scatter(state, matrix, to_numpy(row.labels))
 

@@ -73,7 +73,7 @@ def _tile(state: State, tile: slice) -> dict[str, Array]:
     turn = unit_difference(reference, offset)
     turns = (
         state.turns[tile]
-        - row_dots(turn, state.unit_sums[tile, :])
+        - row_dots(turn, state.unit_offsets(tile))
         + nonzero * row_dots(turn, turn) / 2
     )
     turns = xp.where(turns > 0, turns, xp.zeros_like(turns))
