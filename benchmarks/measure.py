@@ -80,7 +80,9 @@ def ours(batches: Batches, num_classes: int) -> None:
     stats.state_dict()
 
 
-def contestants(numpy_batches: Batches, torch_batches: Batches, num_classes: int) -> dict[str, Callable]:
+def contestants(
+    numpy_batches: Batches, torch_batches: Batches, num_classes: int
+) -> dict[str, Callable]:
     cuda = torch_batches[0][0].is_cuda
     found: dict[str, Callable] = {}
     if cuda:
@@ -126,7 +128,9 @@ def case(dim: int, num_classes: int, arguments: argparse.Namespace) -> dict[str,
     cuda = device.type == "cuda"
     cuts = range(0, count, arguments.batch)
     on_host = [(features[i : i + arguments.batch], labels[i : i + arguments.batch]) for i in cuts]
-    on_device = [(torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)) for x, y in on_host]
+    on_device = [
+        (torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)) for x, y in on_host
+    ]
     runs = contestants(on_host, on_device, num_classes)
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(arguments.rounds + 1):

@@ -126,11 +126,15 @@ def _checked(
     blocks: Callable[[int], Iterator[np.ndarray]],
 ) -> FeatureFile:
     if len(shape) != 2 or 0 in shape:
-        raise ValueError(f"features in {path} must be (samples, features), but their shape is {shape}")
+        raise ValueError(
+            f"features in {path} must be (samples, features), but their shape is {shape}"
+        )
     if np.dtype(dtype).kind != "f":
         raise TypeError(f"features in {path} must be floating-point, but their dtype is {dtype}")
     check_labels("labels", labels, shape[0])
-    return FeatureFile(path, shape[0], shape[1], labels, head.get("weight"), head.get("bias"), blocks)
+    return FeatureFile(
+        path, shape[0], shape[1], labels, head.get("weight"), head.get("bias"), blocks
+    )
 
 
 def _labels_beside(path: Path) -> Path:

@@ -44,7 +44,11 @@ def kernel_nc1_pinv(gram: Any, labels: Any) -> float:
     apart = apart - apart.mean(axis=1, keepdims=True)
     values, vectors = np.linalg.eigh(centred)
     kept = values > 1e-13 * len(counts) * max(values.max(), 0.0)
-    if len(counts) < 2 or not kept.any() or values.max() <= 1e-14 * np.abs(np.diagonal(matrix)).max():
+    if (
+        len(counts) < 2
+        or not kept.any()
+        or values.max() <= 1e-14 * np.abs(np.diagonal(matrix)).max()
+    ):
         raise UndefinedMetricError("all class means coincide")
     projected = apart @ vectors[:, kept]
     return float(np.sum((projected**2).mean(axis=0) / values[kept] ** 2))

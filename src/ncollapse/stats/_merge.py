@@ -58,9 +58,7 @@ def _merge_tile(target: State, other: State, tile: slice) -> None:
     inverses = other.stretches[tile] + theirs * _inverse_norms(old)
     units = other.unit_sums[tile, :] + inverses[:, None] * gap
     target.unit_sums = _with_rows(target.unit_sums, tile, units)
-    target.stretches = _with_rows(
-        target.stretches, tile, other.stretches[tile] + theirs * nearer
-    )
+    target.stretches = _with_rows(target.stretches, tile, other.stretches[tile] + theirs * nearer)
     target.reference = _replaced(target.reference, tile, xp.astype(new, target.reference.dtype))
 
 

@@ -10,7 +10,16 @@ import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array, is_torch_array
 
 from ncollapse._checks import Array
-from ncollapse.stats._arrays import BLOCK_BYTES, double, like, row_dots, set_rows, tiles, to_numpy, writeable
+from ncollapse.stats._arrays import (
+    BLOCK_BYTES,
+    double,
+    like,
+    row_dots,
+    set_rows,
+    tiles,
+    to_numpy,
+    writeable,
+)
 
 BUFFER_BYTES = 1 << 27
 
