@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -136,7 +136,7 @@ def _batches(
     if labels is not None:
         return lambda: iter([(features, labels)])
     if callable(features):
-        return features
+        return cast(Callable[[], Batches], features)
     if iter(features) is features:
         raise TypeError(
             "features is an iterator, which can be gone through once only: "

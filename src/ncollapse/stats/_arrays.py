@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -39,8 +40,8 @@ def exact(*arrays: Array) -> Iterator[None]:
         if any(is_jax_array(array) for array in arrays):
             jax = sys.modules["jax"]
             enable = getattr(jax, "enable_x64", None)
-            if enable is None:
-                from jax.experimental import enable_x64 as enable
+            if enable is None:  # JAX before 0.8 has it elsewhere
+                enable = importlib.import_module("jax.experimental").enable_x64
             stack.enter_context(enable(True))
         for array in arrays:
             if is_torch_array(array):

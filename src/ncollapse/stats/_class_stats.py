@@ -221,12 +221,10 @@ class ClassStats:
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 raise ValueError(f"cannot merge statistics of {name} {theirs!r} into {mine!r}")
-        references = (self._reference, other._reference)
-        if all(given is None for given in references):
+        mine, theirs = self._reference, other._reference
+        if mine is None and theirs is None:
             return
-        if any(given is None for given in references) or not np.array_equal(
-            *(to_numpy(given) for given in references)
-        ):
+        if mine is None or theirs is None or not np.array_equal(to_numpy(mine), to_numpy(theirs)):
             raise ValueError("cannot merge statistics that were given different references")
 
     def _empty_state(self, example: Array) -> State:
@@ -352,13 +350,11 @@ class ClassStats:
 
     def _add_class_scatter(self, state: State, matrix: Array, labels: np.ndarray) -> None:
         xp = array_namespace(matrix)
-        scatter = state.class_scatter
-        for k in np.unique(labels):
+        scatter: Any = state.class_scatter
+        for k in np.unique(labels).tolist():
             members = xp.take(matrix, like(np.flatnonzero(labels == k), state.counts), axis=0)
             product = double(xp.matmul(members.T, members))[None, :, :]
-            scatter = set_rows(
-                scatter, np.asarray([k]), scatter[int(k) : int(k) + 1, ...] + product
-            )
+            scatter = set_rows(scatter, np.asarray([k]), scatter[k : k + 1, ...] + product)
         state.class_scatter = scatter
 
 
