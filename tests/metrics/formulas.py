@@ -27,9 +27,13 @@ class Cloud:
 
     def weighted_between(self):
         centre = self.h.mean(axis=0)
-        return sum(
-            n * np.outer(mu - centre, mu - centre) for n, mu in zip(self.n, self.mu, strict=True)
-        ) / self.N
+        return (
+            sum(
+                n * np.outer(mu - centre, mu - centre)
+                for n, mu in zip(self.n, self.mu, strict=True)
+            )
+            / self.N
+        )
 
     def variance(self, k):
         return np.mean([np.sum((h - self.mu[k]) ** 2) for h in self.h[self.y == self.classes[k]]])

@@ -78,7 +78,8 @@ EXPECTED = {
 def principal_angle(c, w):
     """Largest principal angle between the spaces of centred rows, from cosines (it is not small)."""
     first, second = (
-        np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)[2][: c.K - 1] for rows in (w, c.m)
+        np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)[2][: c.K - 1]
+        for rows in (w, c.m)
     )
     return np.arccos(np.linalg.svd(first @ second.T, compute_uv=False).min())
 
@@ -91,7 +92,9 @@ def test_there_is_a_formula_for_every_metric():
     assert set(EXPECTED) == set(metrics.METRICS) - UNEQUAL
 
 
-@pytest.mark.parametrize("shape", [(4, 6), (7, 3), (3, 2), (2, 5)], ids=lambda s: f"K{s[0]}-D{s[1]}")
+@pytest.mark.parametrize(
+    "shape", [(4, 6), (7, 3), (3, 2), (2, 5)], ids=lambda s: f"K{s[0]}-D{s[1]}"
+)
 def test_metrics_equal_their_formulas(shape):
     features, labels, weight, bias = draw(sum(shape), *shape)
     cloud = f.Cloud(features, labels)
@@ -111,7 +114,10 @@ def test_metrics_equal_their_formulas(shape):
 def test_metrics_are_the_same_in_every_library(xp):
     features, labels, weight, bias = draw(11)
     expected = metrics.measure(
-        features.astype(np.float32), labels, weight=weight.astype(np.float32), bias=bias.astype("f4")
+        features.astype(np.float32),
+        labels,
+        weight=weight.astype(np.float32),
+        bias=bias.astype("f4"),
     ).metrics
     arrays = [xp.asarray(value.astype(np.float32)) for value in (features, weight, bias)]
     found = metrics.measure(arrays[0], xp.asarray(labels), weight=arrays[1], bias=arrays[2])

@@ -159,6 +159,8 @@ def _open_npy(path: Path, labels: Path) -> FeatureFile:
 
 def _load_npy(path: Path, mode: Any = None) -> np.ndarray:
     try:
+        with open(path, "rb") as stream:
+            _npy_header(path, stream)
         return np.load(path, mmap_mode=mode, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise _refusal(path, error) from error

@@ -13,7 +13,7 @@ from ncollapse._checks import Array
 from ncollapse.metrics.registry import METRICS, compute_or_explain, preset_names
 from ncollapse.metrics.samples import SampleStats, SampleSummary
 from ncollapse.stats import ClassStats, ClassSummary
-from ncollapse.stats._arrays import is_array, to_numpy
+from ncollapse.stats._arrays import host_view, is_array, to_numpy
 from ncollapse.stats._class_stats import check_features
 
 Batches = Iterable[tuple[Array, Array]]
@@ -103,9 +103,10 @@ def measure(
         raise ValueError("features and labels hold no samples")
     summary = stats.finish()
     del stats
+    seen = summary.converted(host_view)
     samples = None
     if any(METRICS[name].needs_samples for name in names):
-        second = SampleStats(summary, weight, bias if weight is not None else None)
+        second = SampleStats(seen, weight, bias if weight is not None else None)
         for batch_features, batch_labels in batches():
             second.update(batch_features, batch_labels)
         samples = second.finish()
@@ -115,7 +116,7 @@ def measure(
                 f"{summary.num_samples}: they must be an iterable that can be gone through again"
             )
     values, reasons = compute_or_explain(
-        summary, preset=names, weight=weight, bias=bias, samples=samples
+        seen, preset=names, weight=weight, bias=bias, samples=samples
     )
     return Measurement(
         metrics=values,

@@ -11,7 +11,7 @@ from ncollapse.metrics import duality, geometry, samples, spectrum, strong, vari
 from ncollapse.metrics._frame import UndefinedMetricError, check_bias, matching_weight, weight_rows
 from ncollapse.metrics.samples import SampleSummary
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import exact
+from ncollapse.stats._arrays import exact, host_view, is_array, like
 
 Needs = Literal["summary", "weight", "both", "bias", "samples", "decisions"]
 
@@ -369,6 +369,7 @@ def compute_or_explain(
     samples: SampleSummary | None = None,
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Two dictionaries: values by metric name, and for the other metrics the reason there is none."""
+    summary = summary.converted(host_view)
     with exact(summary.means):
         return _compute(summary, preset_names(preset), weight, bias, samples)
 
@@ -384,7 +385,7 @@ def _compute(
     reasons: dict[str, str] = {}
     rows = None
     if weight is not None:
-        rows = weight_rows(weight)
+        rows = weight_rows(like(weight, summary.means) if is_array(weight) else weight)
         matching_weight(summary, rows)
     if bias is not None:
         check_bias(summary, bias)

@@ -78,6 +78,16 @@ def zeros(shape: tuple[int, ...], dtype: Any, example: Array) -> Array:
     return xp.zeros(shape, dtype=dtype, device=device(example))
 
 
+def host_view(array: Array) -> Array:
+    """A JAX array in CPU memory as the NumPy array that shares it; anything else as it is.
+
+    JAX compiles every operation anew for every shape, NumPy does not.
+    """
+    if is_jax_array(array) and all(place.platform == "cpu" for place in array.devices()):
+        return np.asarray(array)
+    return array
+
+
 def double(array: Array) -> Array:
     xp = array_namespace(array)
     return xp.astype(array, xp.float64, copy=False)

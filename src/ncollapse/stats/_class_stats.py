@@ -16,6 +16,7 @@ from ncollapse.stats._arrays import (
     class_sums,
     double,
     exact,
+    host_view,
     is_array,
     like,
     set_rows,
@@ -85,13 +86,14 @@ class ClassStats:
         self._state: State | None = None
         self._rows: Rows | None = None
         self._known: np.ndarray | None = None
+        self._home: Array | None = None
 
     @classmethod
     def from_arrays(cls, features: Array, labels: Array, **options: Any) -> ClassStats:
         """Statistics of arrays in memory; the classes are the distinct label values, ascending."""
         check_features(features)
-        check_labels("labels", as_labels(labels, features), features.shape[0])
-        classes = np.unique(to_numpy(labels))
+        values = check_labels("labels", to_numpy(labels), features.shape[0])
+        classes = np.unique(values)
         if not len(classes):
             raise ValueError("features and labels hold no samples")
         stats = cls(len(classes), features.shape[1], classes=classes, **options)
@@ -132,9 +134,10 @@ class ClassStats:
                 f"but their shape is {tuple(features.shape)}"
             )
         with exact(features):
-            features = working(features)
+            given, features = features, working(host_view(features))
             labels = check_labels("labels", as_labels(labels, features), features.shape[0])
             self._start(features)
+            self._home = None if host_view(given) is given else given[:0, :0]
             if features.shape[0] == 0:
                 return self
             indices = labels_to_indices(labels, self.num_classes, self._classes)
@@ -160,7 +163,7 @@ class ClassStats:
         if self._state is None:
             with exact(other._state.scatter):
                 self._state = other._state.copy()
-            self._known = None
+            self._known, self._home = None, other._home
             return self
         self._flush()
         with exact(self._state.scatter):
@@ -177,7 +180,8 @@ class ClassStats:
         if self._state is None or self.num_samples == 0:
             raise ValueError("there are no samples: update the statistics before finishing them")
         with exact(self._state.scatter):
-            return finish_summary(self._state, self.classes)
+            summary = finish_summary(self._state, self.classes)
+        return summary.converted(self._brought_home)
 
     def state_dict(self) -> dict[str, Array]:
         """Arrays of fixed shape that hold everything, in the caller's array type."""
@@ -186,7 +190,8 @@ class ClassStats:
             return self._empty_state(example).to_dict()
         self._flush()
         with exact(self._state.scatter):
-            return self._state.copy().to_dict()
+            arrays = self._state.copy().to_dict()
+        return {name: self._brought_home(array) for name, array in arrays.items()}
 
     def load_state_dict(self, state: Mapping[str, Array]) -> Self:
         """Put back what `state_dict` gave, replacing what was accumulated.
@@ -194,10 +199,20 @@ class ClassStats:
         Raises ``ValueError`` for missing entries or shapes that do not fit K and D.
         """
         loaded = State.from_dict(state, self.num_classes, self.num_features, self.per_class_scatter)
-        with exact(loaded.scatter):
+        given = loaded.scatter
+        with exact(given):
+            loaded = State(**{name: host_view(array) for name, array in loaded.to_dict().items()})
             self._state = loaded.copy() if to_numpy(loaded.counts).any() else None
+        self._home = None if host_view(given) is given else given[:0, :0]
         self._rows = self._known = None
         return self
+
+    def _brought_home(self, array: Array) -> Array:
+        """The array in the library it came from."""
+        if self._home is None:
+            return array
+        with exact(self._home):
+            return like(array, self._home)
 
     def _check_reference(self, reference: Array) -> Array:
         check_features(reference, name="reference")

@@ -117,8 +117,9 @@ def _shift_block_numpy(
     features: Array, labels: Array, reference: Array, origin: Array, shifted: Array
 ) -> tuple[Array, Array]:
     np.take(reference, labels, axis=0, out=origin, mode="clip")
-    np.subtract(features, origin, out=shifted)
-    return np.vecdot(shifted, shifted), np.vecdot(shifted, origin)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by the caller
+        np.subtract(features, origin, out=shifted)
+        return np.vecdot(shifted, shifted), np.vecdot(shifted, origin)
 
 
 def _shift_block_torch(
