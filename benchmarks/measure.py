@@ -3,9 +3,9 @@
     python benchmarks/measure.py [--samples N] [--batch B] [--rounds R] [--device cuda]
 
 The limit is NumPy's `X.T @ X` over the same batches plus one index-add of the features to a (K, D)
-array, by `np.add.at` and by a sparse product (a faster index-add than NumPy has). On a CUDA device the
-limit is PyTorch's product and `index_add_`. Everything is run in turn, round by round; the table shows
-medians.
+array, by `np.add.at` and by a sparse product (a faster index-add than NumPy has). On a CUDA
+device the limit is PyTorch's product and `index_add_`. Everything is run in turn, round by
+round; the table shows medians.
 """
 
 from __future__ import annotations
@@ -185,8 +185,9 @@ def main() -> None:
     where = torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine()
     text = (
         f"# Statistics in one pass ({where})\n\n"
-        f"{arguments.samples} float32 samples in batches of {arguments.batch}, in memory; medians of "
-        f"{arguments.rounds} interleaved rounds; NumPy {np.__version__}, PyTorch {torch.__version__}, "
+        f"{arguments.samples} float32 samples in batches of {arguments.batch}, in memory; "
+        f"medians of {arguments.rounds} interleaved rounds; "
+        f"NumPy {np.__version__}, PyTorch {torch.__version__}, "
         f"{torch.get_num_threads()} threads. A ratio above 1 means that ours is faster.\n\n"
         f"{table(rows)}\n"
     )

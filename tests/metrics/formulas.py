@@ -1,4 +1,6 @@
-"""The metrics as the papers print them, sample by sample and pair by pair: slow, and the reference."""
+"""The metrics as the papers print them, sample by sample and pair by pair: slow, and the
+reference.
+"""
 
 from itertools import permutations
 

@@ -76,7 +76,9 @@ EXPECTED = {
 
 
 def principal_angle(c, w):
-    """Largest principal angle between the spaces of centred rows, from cosines (it is not small)."""
+    """Largest principal angle between the spaces of centred rows, from cosines (it is not
+    small).
+    """
     first, second = (
         np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)[2][: c.K - 1]
         for rows in (w, c.m)

@@ -1,4 +1,6 @@
-"""Kernels, regression, the split of the squared loss, and outlier scores, against their formulas."""
+"""Kernels, regression, the split of the squared loss, and outlier scores, against their
+formulas.
+"""
 
 import formulas as f
 import numpy as np

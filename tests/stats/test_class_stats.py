@@ -110,7 +110,9 @@ def test_merged_in_any_tree(data, count, classes, dim):
 
 
 def near_collapse(level, seed=0, num_classes=10, dim=512, copies=40, outlier=0.0):
-    """float32 features with nc1 about ``level``, means of norm 10 to 100, and an outlying first sample."""
+    """float32 features with nc1 about ``level``, means of norm 10 to 100, and an outlying first
+    sample.
+    """
     rng = np.random.default_rng(seed)
     means = rng.standard_normal((num_classes, dim))
     means *= rng.uniform(10, 100, (num_classes, 1)) / np.linalg.norm(means, axis=1, keepdims=True)

@@ -21,7 +21,8 @@ FORMATS = ".npz, .npy, .safetensors or .parquet"
 
 @dataclass(frozen=True)
 class FeatureFile:
-    """``features`` (N, D) in batches, and in memory ``labels`` (N,), ``weight`` (K, D), ``bias`` (K,).
+    """``features`` (N, D) in batches, and in memory ``labels`` (N,), ``weight`` (K, D),
+    ``bias`` (K,).
 
     ``batches()`` goes through the file from its start each time it is called.
     """
@@ -53,18 +54,20 @@ def open_features(
     Parameters
     ----------
     path
-        ``.npz`` or ``.safetensors`` with these names; ``.parquet`` with a list column ``features`` and
-        an integer column ``labels``; or ``.npy`` with the features alone.
+        ``.npz`` or ``.safetensors`` with these names; ``.parquet`` with a list column
+        ``features`` and an integer column ``labels``; or ``.npy`` with the features alone.
     labels
         ``.npy`` with the labels, for a ``.npy`` of features. By default the file beside it with
         "features" replaced by "labels" in its name.
     head
-        ``.npz`` or ``.safetensors`` with ``weight`` and optionally ``bias``, instead of those in ``path``.
+        ``.npz`` or ``.safetensors`` with ``weight`` and optionally ``bias``, instead of those
+        in ``path``.
 
     Raises
     ------
     ValueError
-        Unknown format, missing names or columns, pickled objects, truncated files, shapes that disagree.
+        Unknown format, missing names or columns, pickled objects, truncated files, shapes that
+        disagree.
     TypeError
         Features that are not floating-point, labels that are not integers.
     FileNotFoundError
@@ -109,7 +112,9 @@ def load_head(path: str | Path) -> dict[str, np.ndarray]:
         found = {name: _npz_array(path, name) for name in HEAD_NAMES if name in _npz_names(path)}
     elif suffix == ".safetensors":
         with _safetensors(path) as file:
-            found = {name: _tensor(file, path, name) for name in HEAD_NAMES if name in file.keys()}
+            found = {
+                name: _tensor(file, path, name) for name in HEAD_NAMES if name in list(file.keys())
+            }
     else:
         raise ValueError(f"head must be .npz or .safetensors, but it is {path}")
     if "weight" not in found:
@@ -300,7 +305,8 @@ def _require_names(path: Path, names: list[str], kind: str = "array") -> None:
     missing = [name for name in ("features", "labels") if name not in names]
     if missing:
         raise ValueError(
-            f"{path} lacks the {kind} {', '.join(missing)}; it holds {', '.join(names) or 'nothing'}"
+            f"{path} lacks the {kind} {', '.join(missing)}; "
+            f"it holds {', '.join(names) or 'nothing'}"
         )
 
 

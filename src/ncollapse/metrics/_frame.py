@@ -21,7 +21,9 @@ class UndefinedMetricError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """K vectors of R^D, the rows of ``array`` minus ``offset``; float64 copies are made by tile only."""
+    """K vectors of R^D, the rows of ``array`` minus ``offset``; float64 copies are made by tile
+    only.
+    """
 
     array: Array
     offset: Array | None

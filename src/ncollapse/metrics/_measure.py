@@ -77,8 +77,8 @@ def measure(
     preset
         A name in `PRESETS` or names in `METRICS`.
     classes
-        Label values in the order of the rows of ``weight``. By default the labels are the row numbers
-        0 … K−1 when there is a weight, and any values, taken in ascending order, when not.
+        Label values in the order of the rows of ``weight``. By default the labels are the row
+        numbers 0 … K−1 when there is a weight, and any values, taken in ascending order, when not.
 
     Raises
     ------

@@ -1,4 +1,6 @@
-"""NC1 from a Gram (kernel) matrix, when there are no features: NNGP, NTK, any K[i, j] = ⟨φ_i, φ_j⟩."""
+"""NC1 from a Gram (kernel) matrix, when there are no features: NNGP, NTK, any K[i, j] = ⟨φ_i,
+φ_j⟩.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ def kernel_nc1(gram: Any, labels: Any) -> float:
     Tr Σ_W = (1/N)(Σ_i K_ii − Σ_k s_kk/n_k), s_kl = Σ_{i∈k, j∈l} K_ij, and with ⟨μ_k, μ_l⟩ =
     s_kl/(n_k n_l): Tr Σ_B = (1/K) Σ_k ‖μ_k‖² − ‖μ_G‖², the unweighted mean of class means.
 
-    ``gram`` (N, N) symmetric, ``labels`` (N,). Values below about 1e-15 of the kernel's diagonal over
-    Tr Σ_B are rounding: a Gram matrix holds no more. Undefined when all class means coincide.
+    ``gram`` (N, N) symmetric, ``labels`` (N,). Values below about 1e-15 of the kernel's
+    diagonal over Tr Σ_B are rounding: a Gram matrix holds no more. Undefined when all class
+    means coincide.
     """
     matrix, indices, counts = _checked(gram, labels)
     means = _mean_gram(matrix, indices, counts)

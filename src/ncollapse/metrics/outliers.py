@@ -19,9 +19,11 @@ from ncollapse.stats._class_stats import check_features, working
 
 
 def nc5(summary: ClassSummary, outlier_mean: Array) -> float:
-    """avg_k |cos(μ_k, μ_OOD)|, uncentred: 0 when outliers are orthogonal to all classes (NECO, 2024).
+    """avg_k |cos(μ_k, μ_OOD)|, uncentred: 0 when outliers are orthogonal to all classes (NECO,
+    2024).
 
-    ``outlier_mean`` (D,) is the mean feature of the outliers. Undefined when it or a class mean is zero.
+    ``outlier_mean`` (D,) is the mean feature of the outliers. Undefined when it or a class mean
+    is zero.
     """
     with exact(summary.means):
         xp = array_namespace(summary.means)
@@ -50,8 +52,8 @@ def neco_scores(
     """‖P h‖/‖h‖, P the first ``dim`` principal directions of the training features (Ammar 2024).
 
     The principal directions are those of the features about their mean; the samples are projected
-    as they are, centred by that mean. ``dim`` is K − 1 unless given. With ``logits`` (N, K) the score
-    is multiplied by their maximum, as in the paper. A sample at the mean scores 0.
+    as they are, centred by that mean. ``dim`` is K − 1 unless given. With ``logits`` (N, K) the
+    score is multiplied by their maximum, as in the paper. A sample at the mean scores 0.
     """
     check_features(features)
     with exact(summary.means):

@@ -21,8 +21,8 @@ class Metric:
     """A named convention.
 
     ``needs``: "summary", "weight" (W alone), "both" (summary and W), "bias" (summary, W and b),
-    "samples" (a second pass), "decisions" (a second pass with W). ``reading``: how to read the number,
-    one line. ``collapsed``: its value at collapse, None where there is no fixed one.
+    "samples" (a second pass), "decisions" (a second pass with W). ``reading``: how to read
+    the number, one line. ``collapsed``: its value at collapse, None where there is no fixed one.
     """
 
     name: str
@@ -368,7 +368,7 @@ def compute_or_explain(
     bias: Array | None = None,
     samples: SampleSummary | None = None,
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Two dictionaries: values by metric name, and for the other metrics the reason there is none."""
+    """Values by metric name, and for the metrics without a value the reason."""
     summary = summary.converted(host_view)
     with exact(summary.means):
         return _compute(summary, preset_names(preset), weight, bias, samples)

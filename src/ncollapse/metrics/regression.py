@@ -33,8 +33,8 @@ def regression_collapse(features: Any, weight: Any, targets: Any) -> RegressionC
     NRC3 = min over 0 ≤ γ ≤ λ_min(Σ) of ‖WWᵀ/‖WWᵀ‖_F − A/‖A‖_F‖_F², A = Σ^{1/2} − γ^{1/2} I,
     Σ the covariance of the targets.
 
-    Raises ``ValueError`` for shapes that disagree or T > D, and when H, W or the targets' covariance
-    is zero. Features at the mean have no direction and are left out.
+    Raises ``ValueError`` for shapes that disagree or T > D, and when H, W or the targets'
+    covariance is zero. Features at the mean have no direction and are left out.
     """
     matrix, rows, outputs = (
         np.asarray(value, dtype=np.float64) for value in (features, weight, targets)
@@ -44,7 +44,8 @@ def regression_collapse(features: Any, weight: Any, targets: Any) -> RegressionC
     check_matrix("targets", outputs, columns="targets")
     if rows.shape[1] != matrix.shape[1]:
         raise ValueError(
-            f"weight must have {matrix.shape[1]} columns like features, but its shape is {rows.shape}"
+            f"weight must have {matrix.shape[1]} columns like features, "
+            f"but its shape is {rows.shape}"
         )
     if outputs.shape != (matrix.shape[0], rows.shape[0]):
         raise ValueError(

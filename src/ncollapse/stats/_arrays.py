@@ -111,7 +111,9 @@ def one_hot(labels: Array, num_classes: int, dtype: Any) -> Array:
 
 
 def add_at(target: Array, index: Array, values: Array) -> Array:
-    """``target`` with ``values[i]`` added at ``index[i]`` (repeats add up); in place where possible."""
+    """``target`` with ``values[i]`` added at ``index[i]`` (repeats add up); in place where
+    possible.
+    """
     if is_torch_array(target):
         return target.index_add_(0, index, values.to(target.dtype))
     if is_jax_array(target):

@@ -58,8 +58,8 @@ class ClassStats:
     buffer_rows
         Samples that share one product (by default 8192, within 128 MiB).
 
-    Features in float16 or bfloat16 are computed in float32; sums are float64. The statistics live in
-    the array library and on the device of the first batch.
+    Features in float16 or bfloat16 are computed in float32; sums are float64. The statistics
+    live in the array library and on the device of the first batch.
     """
 
     def __init__(
@@ -114,15 +114,16 @@ class ClassStats:
         return int(to_numpy(self._state.counts).sum())
 
     def update(self, features: Array, labels: Array) -> Self:
-        """Take in a batch: ``features`` (B, D) floating, ``labels`` (B,) integers. B = 0 is allowed.
+        """Take in a batch: ``features`` (B, D) floating, ``labels`` (B,) integers. B = 0 is
+        allowed.
 
         A batch that is refused leaves the statistics as they were.
 
         Raises
         ------
         ValueError
-            Shapes that disagree with each other or with D, labels that are no class, NaN or infinite
-            features (the first row is named), features too large to square in their dtype.
+            Shapes that disagree with each other or with D, labels that are no class, NaN or
+            infinite features (the first row is named), features too large to square in their dtype.
         TypeError
             Features that are not real floating arrays, labels that are not integers, another array
             library or dtype than before.
@@ -405,7 +406,9 @@ def working(features: Array) -> Array:
 
 
 def as_labels(labels: Any, features: Array) -> Array:
-    """Labels as an int64 vector beside ``features``; what is not integers goes through unchanged."""
+    """Labels as an int64 vector beside ``features``; what is not integers goes through
+    unchanged.
+    """
     found = like(labels, features)
     xp = array_namespace(found)
     return xp.astype(found, xp.int64, copy=False) if xp.isdtype(found.dtype, "integral") else found

@@ -18,8 +18,8 @@ TILE = 2048
 def finish_summary(state: State, classes: tuple[Any, ...]) -> ClassSummary:
     """Move every sum from its class's reference to its mean, a tile of classes at a time.
 
-    With e = μ' − c and μ' the mean of the n' non-zero samples: M − Σ n' e eᵀ. The z zero samples of a
-    class make μ = μ' n'/n and add (n' z/n) μ'μ'ᵀ.
+    With e = μ' − c and μ' the mean of the n' non-zero samples: M − Σ n' e eᵀ. The z zero
+    samples of a class make μ = μ' n'/n and add (n' z/n) μ'μ'ᵀ.
     """
     xp = array_namespace(state.scatter)
     scatter = symmetric(state.scatter)

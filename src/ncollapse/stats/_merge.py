@@ -12,7 +12,8 @@ TILE = 2048
 
 
 def moved_to_reference(target: State, other: State) -> State:
-    """``target`` with the samples of ``other`` added. With g = c − c' the old reference minus the new:
+    """``target`` with the samples of ``other`` added. With g = c − c' the old reference minus
+    the new:
 
     Σ(h − c') = S + n g, Σ‖h − c'‖² = Q + 2⟨g, S⟩ + n‖g‖²,
     Σ(h − c')(h − c')ᵀ = M + g Sᵀ + S gᵀ + n g gᵀ, and alike for unit vectors about c/‖c‖.

@@ -82,7 +82,9 @@ class ClassSummary:
             return self.occupied_rows(self.means)
 
     def converted(self, change: Callable[[Array], Array]) -> ClassSummary:
-        """The same summary with ``change`` applied to every array; itself where that changes none."""
+        """The same summary with ``change`` applied to every array; itself where that changes
+        none.
+        """
         arrays = {
             entry.name: getattr(self, entry.name)
             for entry in fields(self)
