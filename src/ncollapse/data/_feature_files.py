@@ -112,9 +112,8 @@ def load_head(path: str | Path) -> dict[str, np.ndarray]:
         found = {name: _npz_array(path, name) for name in HEAD_NAMES if name in _npz_names(path)}
     elif suffix == ".safetensors":
         with _safetensors(path) as file:
-            found = {
-                name: _tensor(file, path, name) for name in HEAD_NAMES if name in list(file.keys())
-            }
+            present = [name for name in HEAD_NAMES if name in set(file.keys())]
+            found = {name: _tensor(file, path, name) for name in present}
     else:
         raise ValueError(f"head must be .npz or .safetensors, but it is {path}")
     if "weight" not in found:

@@ -170,12 +170,20 @@ def class_sums(
     if is_numpy_array(matrix):
         return _class_sums_numpy(labels, matrix, weights, num_classes)
     xp = array_namespace(matrix)
+    on_cpu = is_torch_array(matrix) and matrix.device.type == "cpu"
+    if on_cpu and num_classes > FEW_CLASSES:  # no BLAS there, so no second pool of threads
+        views = (array.numpy() for array in (labels, matrix, weights))
+        present, *sums = _class_sums_numpy(*views, num_classes)
+        found = [None if array is None else xp.from_numpy(array) for array in (present, *sums)]
+        return found[0], found[1], found[2]
     present = None
     if num_classes > matrix.shape[0]:
         present, labels = xp.unique_inverse(labels)
         num_classes = present.shape[0]
-    if is_torch_array(matrix) and (num_classes > FEW_CLASSES or matrix.device.type != "cpu"):
-        return present, *_class_sums_torch(labels, matrix, weights, num_classes)
+    if is_torch_array(matrix) and not on_cpu:
+        empty = matrix.new_zeros((num_classes, matrix.shape[1]))
+        weighted = matrix * weights[:, None]
+        return present, empty.index_add(0, labels, matrix), empty.index_add(0, labels, weighted)
     if is_jax_array(matrix):
         empty = xp.zeros((num_classes, matrix.shape[1]), dtype=matrix.dtype)
         weighted = matrix * weights[:, None]
@@ -183,20 +191,6 @@ def class_sums(
     hot = one_hot(labels, num_classes, matrix.dtype)
     both = xp.matmul(xp.concat([hot, hot * weights[None, :]]), matrix)
     return present, both[:num_classes, :], both[num_classes:, :]
-
-
-def _class_sums_torch(
-    labels: Array, matrix: Array, weights: Array, num_classes: int
-) -> tuple[Array, Array]:
-    """By `index_add_`; on a CPU the weighted rows are made in blocks that stay in cache."""
-    plain = matrix.new_zeros((num_classes, matrix.shape[1]))
-    weighted = matrix.new_zeros((num_classes, matrix.shape[1]))
-    plain.index_add_(0, labels, matrix)
-    on_cpu = matrix.device.type == "cpu"
-    block = max(16, BLOCK_BYTES // matrix[:1].nbytes) if on_cpu else matrix.shape[0]
-    for tile in tiles(matrix.shape[0], block):
-        weighted.index_add_(0, labels[tile], matrix[tile] * weights[tile, None])
-    return plain, weighted
 
 
 def _class_sums_numpy(

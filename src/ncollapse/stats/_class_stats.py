@@ -308,11 +308,10 @@ class ClassStats:
                 check_finite("features", features)
             nonzero = to_numpy(xp.any(candidates != 0, axis=1))
             chosen = xp.take(candidates, like(np.flatnonzero(nonzero), indices), axis=0)
-            state.reference = set_rows(state.reference, found[nonzero], chosen)
+            state.set_reference(found[nonzero], chosen)
             self._known[found[nonzero]] = True
             fresh = np.setdiff1d(fresh, first)
             fresh = fresh[~self._known[host[fresh]]]
-        state.forget_norms()
 
     def _append(self, rows: Rows, features: Array, indices: Array) -> None:
         state = self._started()

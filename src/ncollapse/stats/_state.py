@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
+import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
 from ncollapse._checks import Array
-from ncollapse.stats._arrays import double, exact, like, row_dots, tiles, zeros
+from ncollapse.stats._arrays import double, exact, like, row_dots, set_rows, tiles, zeros
 
 
 @dataclass
@@ -103,6 +104,13 @@ class State:
         """Σ(h/‖h‖ − r_k) of a tile of classes, float64."""
         along = double(self.reference[tile, :]) * self.stretches[tile][:, None]
         return self.unit_sums[tile, :] + along
+
+    def set_reference(self, classes: np.ndarray, rows: Array) -> None:
+        """Give classes, which do not repeat, their reference."""
+        squares = self.reference_squares
+        if len(classes):
+            self._reference_squares = set_rows(squares, classes, row_squares(rows))
+            self.reference = set_rows(self.reference, classes, rows)
 
     def forget_norms(self) -> None:
         """To be called when ``reference`` changes."""
