@@ -61,7 +61,7 @@ def nc3_projected_directions(summary: ClassSummary, weight: Array | Frame) -> fl
         average = xp.concat([xp.matmul(units.rows(t), rows.sum / rows.count) for t in rows.tiles()])
         masses = (own - average) / (1 - 1 / rows.count)
         masses = xp.where(masses > 0, masses, xp.zeros_like(masses))
-        scaled = units.array * masses[:, None]
+        scaled = units.all() * masses[:, None]
         centre = xp.sum(scaled, axis=0) / rows.count
         target = Frame(scaled, centre, "projected unit means", units.classes)
         return _frobenius_distance(rows, target)

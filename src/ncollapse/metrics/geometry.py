@@ -6,6 +6,8 @@ the rows of W (K, D), all of them. Centred means are μ_k − μ_G.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from array_api_compat import array_namespace
 
@@ -209,7 +211,8 @@ def singular_values(frame: Frame) -> np.ndarray:
 def unit_frame(frame: Frame) -> Frame:
     """Every row divided by its norm."""
     frame.require_directions()
-    return Frame(frame.all() / frame.norms[:, None], None, frame.name, frame.classes)
+    scale = 1 / frame.norms if frame.scale is None else frame.scale / frame.norms
+    return replace(frame, scale=scale)
 
 
 def gram_distance(left: Frame, right: Frame, target: str) -> float:

@@ -104,7 +104,7 @@ def nci_scores(
 def _sample_mean(summary: ClassSummary) -> Array:
     xp = array_namespace(summary.means)
     share = double(summary.counts) / summary.num_samples
-    return xp.sum(share[:, None] * summary.means, axis=0)
+    return xp.matmul(share, summary.means)
 
 
 def _shifted(summary: ClassSummary, features: Array, centre: Array) -> Array:

@@ -198,9 +198,8 @@ class SampleStats:
         xp = array_namespace(features)
         centred, half, weight = self._table(features)
         shifted = double(features) - self.summary.global_mean[None, :]
-        apart = shifted - xp.take(
-            self.summary.means - self.summary.global_mean[None, :], indices, axis=0
-        )
+        own = xp.take(self.summary.means, indices, axis=0) - self.summary.global_mean[None, :]
+        apart = shifted - own
         scores = xp.matmul(xp.astype(shifted, features.dtype, copy=False), centred.T)
         nearest = xp.argmax(scores - half[None, :], axis=1)
         found = {

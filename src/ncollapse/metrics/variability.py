@@ -155,9 +155,13 @@ def weighted_means(summary: ClassSummary) -> Frame:
     with exact(summary.means):
         xp = array_namespace(summary.means)
         share = double(summary.occupied_rows(summary.counts)) / summary.num_samples
-        centre = xp.sum(share[:, None] * summary.occupied_means, axis=0)
-        rows = (summary.occupied_means - centre[None, :]) * xp.sqrt(share)[:, None]
-        return Frame(rows, None, "class means about the mean of all samples", _classes(summary))
+        return Frame(
+            summary.occupied_means,
+            xp.matmul(share, summary.occupied_means),
+            "class means about the mean of all samples",
+            _classes(summary),
+            xp.sqrt(share),
+        )
 
 
 def _classes(summary: ClassSummary) -> tuple[int, ...]:

@@ -60,7 +60,7 @@ def _merge_tile(target: State, other: State, tile: slice) -> None:
     units = other.unit_sums[tile, :] + inverses[:, None] * gap
     target.unit_sums = _with_rows(target.unit_sums, tile, units)
     target.stretches = _with_rows(target.stretches, tile, other.stretches[tile] + theirs * nearer)
-    target.reference = _replaced(target.reference, tile, xp.astype(new, target.reference.dtype))
+    target.reference = replaced(target.reference, tile, xp.astype(new, target.reference.dtype))
 
 
 def unit_difference(base: Array, gap: Array) -> Array:
@@ -100,7 +100,8 @@ def _with_rows(target: Array, tile: slice, added: Array) -> Array:
     return target
 
 
-def _replaced(target: Array, tile: slice, rows: Array) -> Array:
+def replaced(target: Array, tile: slice, rows: Array) -> Array:
+    """``target`` with ``rows`` in place of its tile of rows."""
     if is_jax_array(target):
         return target.at[tile].set(rows)
     target[tile, ...] = rows
