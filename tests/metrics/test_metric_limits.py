@@ -1,5 +1,7 @@
 """Exact cases, invariances, degenerate limits, and mistakes that other implementations make."""
 
+from pathlib import Path
+
 import formulas as f
 import numpy as np
 import pytest
@@ -312,3 +314,8 @@ def test_record_is_ready_for_json():
     assert record["num_classes"] == 4
     assert record["preset"] == "all"
     assert list(record["metrics"]) == sorted(record["metrics"])
+
+
+def test_the_manual_lists_every_metric():
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    assert [name for name in metrics.METRICS if f"| `{name}` |" not in text] == []

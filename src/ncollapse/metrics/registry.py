@@ -112,7 +112,7 @@ METRICS: dict[str, Metric] = _table(
     (
         geometry.nc2_coherence_weight,
         "weight",
-        "largest |cosine| between classifier rows; 1/(K-1) is the least",
+        "largest |cosine| between classifier rows; 1/(K-1): simplex, 0: orthogonal",
         None,
     ),
     (geometry.nc2_etf_means, "summary", "distance of centred means from a simplex ETF; 0: simplex"),
