@@ -127,9 +127,7 @@ def _least_distance_rounds(
         if len(work) and overshoot[work].max() > 0:
             spread, height = norms[work].max(), np.abs(overshoot[work]).max()
             projected = -(rest[work] / spread) @ kernel
-            answer = least_distance(
-                projected, overshoot[work] / height, tolerance=TIE_TOLERANCE
-            )
+            answer = least_distance(projected, overshoot[work] / height, tolerance=TIE_TOLERANCE)
             if answer.point is None:
                 nonneg = np.zeros(len(rest))
                 nonneg[work] = answer.multipliers
