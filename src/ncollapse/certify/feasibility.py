@@ -13,7 +13,6 @@ the current β violates. Nothing here is trusted: `ncollapse.certify.verify` che
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import qr, solve_triangular
