@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.linalg import qr, solve_triangular
+from scipy.linalg import lstsq, qr, solve_triangular
 
 from ncollapse.certify._scaling import ScaledProblem, shared_row
 from ncollapse.certify._simplex import exact_candidate, is_affordable
@@ -32,6 +32,7 @@ TIE_TOLERANCE = 1e-7
 MARGINS = (1e-7, 1e-5, 1e-10, 0.0)
 """Slacks asked of β, relative to ‖x_j‖‖β‖, so that rounding cannot overturn its signs."""
 ROUNDS = 25
+ZERO_MULTIPLIER = 1e-10
 
 
 def candidates(own: np.ndarray, rest: np.ndarray) -> Iterator[Candidate]:
@@ -48,8 +49,12 @@ def candidates(own: np.ndarray, rest: np.ndarray) -> Iterator[Candidate]:
     if len(own) <= own.shape[1]:
         for found in by_inner_products(scaled):
             yield scaled.undo(found)
+            if isinstance(found, Multipliers):
+                yield scaled.undo(_sparsified(scaled, found))
     for found in _by_orthogonal_factors(scaled):
         yield scaled.undo(found)
+        if isinstance(found, Multipliers):
+            yield scaled.undo(_sparsified(scaled, found))
     if is_affordable(own, rest):
         yield exact_candidate(own, rest)
 
@@ -99,6 +104,26 @@ def _by_orthogonal_factors(problem: ScaledProblem) -> Iterator[Candidate]:
             total = -float(target @ free)
             if total > 0:
                 yield Multipliers(free / total, answer / total)
+
+
+def _sparsified(problem: ScaledProblem, found: Multipliers) -> Multipliers:
+    """Set multipliers that are zero up to rounding to zero, and correct the others.
+
+    A coordinate that few samples use forces their multipliers to zero; only exact zeros let the
+    coordinate drop out of what is to be verified.
+    """
+    rows = np.vstack([problem.own, problem.rest])
+    weights = np.concatenate([found.free, found.nonneg])
+    sizes = np.abs(weights) * np.linalg.norm(rows, axis=1)
+    kept = sizes > ZERO_MULTIPLIER * sizes.max()
+    weights = np.where(kept, weights, 0.0)
+    system = rows[kept].T
+    for _ in range(2):
+        weights[kept] -= lstsq(system, system @ weights[kept], check_finite=False)[0]
+    first = len(problem.own)
+    free, nonneg = weights[:first], np.maximum(weights[first:], 0.0)
+    total = -float(problem.target @ free)
+    return Multipliers(free / total, nonneg / total) if total > 0 else found
 
 
 def _off_range(own: np.ndarray, target: np.ndarray) -> np.ndarray:

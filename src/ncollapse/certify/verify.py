@@ -245,7 +245,8 @@ def _scaled_multipliers(
     own: np.ndarray, rest: np.ndarray, free: np.ndarray, nonneg: np.ndarray
 ) -> _ScaledMultipliers | None:
     """None where the sizes leave the range of floating-point numbers."""
-    used = nonneg > 0
+    # Samples with multiplier zero stay out: then columns that only they touch cancel exactly.
+    own, free, used = own[free != 0], free[free != 0], nonneg > 0
     rows, exponents = scale_rows(own)
     spread = exponents.max() - exponents
     weights, others = np.concatenate([free, nonneg[used]]), np.empty((0, own.shape[1]))
@@ -310,7 +311,7 @@ def _multipliers_repaired(
     own: np.ndarray, rest: np.ndarray, free: np.ndarray, nonneg: np.ndarray
 ) -> bool:
     total = -float(free.sum())
-    largest = nonneg.max(initial=0.0)
+    own, free, largest = own[free != 0], free[free != 0], nonneg.max(initial=0.0)
     for support in (0.0, BESIDE):
         used = nonneg > support * largest
         rows = np.vstack([own, rest[used]])
