@@ -1,0 +1,24 @@
+"""Can a network collapse on this data set? Answers that carry their proof."""
+
+from ncollapse.certify._types import Candidate, Direction, Multipliers
+from ncollapse.certify.certificate import (
+    Certificate,
+    ClassCertificate,
+    certify,
+    verify_certificate,
+)
+from ncollapse.certify.feasibility import solve
+from ncollapse.certify.verify import Verification, verify
+
+__all__ = [
+    "Candidate",
+    "Certificate",
+    "ClassCertificate",
+    "Direction",
+    "Multipliers",
+    "Verification",
+    "certify",
+    "solve",
+    "verify",
+    "verify_certificate",
+]

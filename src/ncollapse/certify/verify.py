@@ -1,0 +1,290 @@
+"""Check an answer about one class without trusting whoever found it.
+
+Three levels, each a proof on its own; the first that decides is enough.
+
+1. Floating point with a-priori rounding bounds: a sum of k products has error at most
+   γ_k Σ|a||b|, γ_k = ku/(1 − ku), in any order of summation (Higham, *Accuracy and Stability of
+   Numerical Algorithms*, §3.1). A direction, or multipliers, are correct up to a computed
+   residual; the exact ones lie within residual / σ_min, and a Cholesky factorisation that runs to
+   its end bounds σ_min from below (Rump, *Verification of positive definiteness*, 2006).
+2. Exact arithmetic on the numbers as they stand.
+3. Exact repair: the linear system that the answer solves approximately is solved over the
+   rationals near it, and the signs are checked exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from scipy.linalg import qr
+from scipy.linalg.lapack import dpotrf
+
+from ncollapse.certify._exact import fractions, integer_rows, solution_near
+from ncollapse.certify._scaling import scale_rows
+from ncollapse.certify._types import Candidate, Direction
+
+UNIT = 2.0**-53
+UNDERFLOW = 2.0**-900
+"""Far above what underflow can lose in any sum here, far below what any check needs."""
+
+ROUND_UP = 1.0 + 1e-9
+EXACT_PRODUCTS = 200_000
+EXACT_ELIMINATION = 1_000_000
+SUPPORTS = (0.0, 1e-8, 1e-5, 1e-3)
+TIGHT = (1e-6, 1e-9, 0.0)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Whether an answer is proven, how, and if not, why not."""
+
+    verified: bool
+    method: str
+    detail: str
+
+
+def verify(own: np.ndarray, rest: np.ndarray, answer: Candidate) -> Verification:
+    """Prove ``answer`` for the class with rows ``own`` (n, d) against ``rest`` (m, d).
+
+    Never raises for a wrong answer: shapes that do not fit, NaN and infinities are refused with
+    ``verified=False``.
+    """
+    if isinstance(answer, Direction):
+        return _verify_direction(own, rest, answer.beta)
+    return _verify_multipliers(own, rest, answer.free, answer.nonneg)
+
+
+def _gamma(count: int) -> float:
+    return ROUND_UP * count * UNIT / (1.0 - count * UNIT)
+
+
+def _norms(rows: np.ndarray) -> np.ndarray:
+    """Upper bounds of the row norms."""
+    squares = np.einsum("ij,ij->i", rows, rows)
+    return ROUND_UP * np.sqrt(squares * (1.0 + _gamma(rows.shape[1] + 2)) + UNDERFLOW)
+
+
+def smallest_singular_value_at_least(matrix: np.ndarray, bound: float) -> bool:
+    """Prove σ_min ≥ ``bound`` for a matrix with full row rank by one Cholesky factorisation.
+
+    The computed Gram matrix differs from the exact one by at most γ_q‖M‖_F² in norm, and a
+    factorisation of p rows that ends shows its argument above −γ_{p+1}/(1 − γ_{p+1}) times its
+    trace; both are tripled here.
+    """
+    rows, columns = matrix.shape
+    if rows > columns:
+        return False
+    gram = matrix @ matrix.T
+    trace = ROUND_UP * float(np.trace(gram)) * (1.0 + _gamma(columns + rows)) + UNDERFLOW
+    rounding = 3.0 * (_gamma(rows + 2) + _gamma(columns + 2)) * trace + UNDERFLOW
+    shift = ROUND_UP * (bound**2 * ROUND_UP + rounding)
+    if not np.isfinite(shift) or shift >= trace:
+        return False
+    gram.flat[:: rows + 1] -= shift
+    return dpotrf(gram, lower=1, clean=0, overwrite_a=1)[1] == 0
+
+
+def _verify_direction(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> Verification:
+    if beta.shape != (own.shape[1],) or not np.isfinite(beta).all():
+        return Verification(False, "none", "beta must be a finite vector with one entry a column")
+    if not beta.any():
+        return Verification(False, "none", "beta is zero")
+    rest = rest[rest.any(axis=1)]
+    slack = _direction_in_floats(own, rest, beta)
+    if slack > 0:
+        return Verification(True, "floating point", "rounding cannot overturn a sign")
+    if _direction_exactly(own, rest, beta):
+        return Verification(True, "exact", "solved over the rationals beside beta")
+    return Verification(False, "none", "the slack does not exceed what rounding may hide")
+
+
+def _direction_in_floats(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> float:
+    """Positive when an exact solution is proven to lie beside ``beta``."""
+    own, own_exponents = scale_rows(own)
+    rest = scale_rows(rest)[0] if len(rest) else rest
+    power = int(np.frexp(np.abs(beta).max())[1])
+    exponents = -(own_exponents + power)
+    if np.abs(exponents).max() > 800:
+        return -1.0
+    beta, target = np.ldexp(beta, -power), np.ldexp(1.0, exponents)
+    size, count = float(_norms(beta[None])[0]), len(beta) + 3
+    own_norms, rest_norms = _norms(own), _norms(rest)
+    misses = np.abs(own @ beta - target) + _gamma(count) * (own_norms * size + target) + UNDERFLOW
+    miss = float(_norms(misses[None])[0])
+    slack = -(rest @ beta) - _gamma(count) * rest_norms * size - UNDERFLOW
+    if len(slack) and slack.min() <= 0:
+        return -1.0
+    needed = ROUND_UP * miss * float((rest_norms / slack).max(initial=0.0))
+    if smallest_singular_value_at_least(own, needed):
+        return 1.0
+    # Copies of a sample ask for the same equation, so one of each is enough.
+    distinct = np.unique(np.column_stack([own, target]), axis=0)
+    if len(distinct) == len(own):
+        return -1.0
+    return 1.0 if smallest_singular_value_at_least(distinct[:, :-1], needed) else -1.0
+
+
+def _direction_exactly(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> bool:
+    if (len(own) + len(rest)) * own.shape[1] > EXACT_PRODUCTS:
+        return False
+    rows, shifts = integer_rows(own)
+    others, _ = integer_rows(rest)
+    target = np.array([Fraction(1 << shift) for shift in shifts], dtype=object)
+    guess = fractions(beta)
+    relative = (rest @ (beta / np.abs(beta).max())) / np.maximum(
+        _norms(rest), np.finfo(float).tiny
+    )
+    tried: set[bytes] = set()
+    for tolerance in TIGHT:
+        tight = relative >= -tolerance
+        if tight.tobytes() in tried:
+            continue
+        tried.add(tight.tobytes())
+        system = np.vstack([rows, others[tight]])
+        if system.size * min(system.shape) > EXACT_ELIMINATION:
+            continue
+        goal = np.concatenate([target, np.full(int(tight.sum()), Fraction(0))])
+        scaled = np.vstack([scale_rows(own)[0], scale_rows(rest)[0][tight] if len(rest) else rest])
+        order = qr(scaled, mode="r", pivoting=True)[1]
+        exact = solution_near(system, goal, guess, order)
+        if exact is not None and all(others @ exact <= 0):
+            return True
+    return False
+
+
+def _verify_multipliers(
+    own: np.ndarray, rest: np.ndarray, free: np.ndarray, nonneg: np.ndarray
+) -> Verification:
+    if free.shape != (len(own),) or nonneg.shape != (len(rest),):
+        return Verification(False, "none", "one multiplier is needed for every sample")
+    if not (np.isfinite(free).all() and np.isfinite(nonneg).all()):
+        return Verification(False, "none", "the multipliers must be finite")
+    if nonneg.min(initial=0.0) < 0:
+        return Verification(False, "none", "a multiplier of another class is negative")
+    if _multipliers_exactly(own, rest, free, nonneg):
+        return Verification(True, "exact", "the multipliers cancel exactly")
+    if _multipliers_in_floats(own, rest, free, nonneg):
+        return Verification(True, "floating point", "exact multipliers lie beside these")
+    if _multipliers_repaired(own, rest, free, nonneg):
+        return Verification(True, "exact", "solved over the rationals beside the multipliers")
+    return Verification(False, "none", "the multipliers do not cancel within what can be corrected")
+
+
+def _multipliers_exactly(
+    own: np.ndarray, rest: np.ndarray, free: np.ndarray, nonneg: np.ndarray
+) -> bool:
+    weights = np.concatenate([free, nonneg])
+    support = np.flatnonzero(weights)
+    if support.size * own.shape[1] > EXACT_PRODUCTS // 20 or not np.any(free):
+        return False
+    rows = np.vstack([own, rest])[support]
+    rows = rows[:, rows.any(axis=0)]
+    whole, shifts = integer_rows(rows)
+    exact = fractions(weights[support])
+    shifted = np.array([w / (1 << s) for w, s in zip(exact, shifts, strict=True)], dtype=object)
+    return sum(fractions(free)) < 0 and not any(shifted @ whole)
+
+
+def _multipliers_in_floats(
+    own: np.ndarray, rest: np.ndarray, free: np.ndarray, nonneg: np.ndarray
+) -> bool:
+    (own, own_exponents), (rest, rest_exponents) = scale_rows(own), scale_rows(rest)
+    exponents = np.concatenate([own_exponents, rest_exponents])
+    mantissas, powers = np.frexp(np.concatenate([free, nonneg]))
+    powers = powers + exponents
+    if not mantissas.any():
+        return False
+    powers -= powers[mantissas != 0].max()
+    spread = own_exponents.max() - own_exponents
+    if powers[mantissas != 0].min() < -800 or spread.max() > 480:
+        return False
+    weights = np.ldexp(mantissas, powers)
+    free, nonneg = weights[: len(own)], weights[len(own) :]
+    target = np.ldexp(1.0, spread)
+    # Rescaling the class's rows turned Σ free into Σ target·free, up to one power of two.
+    sizes = np.abs(target * free)
+    height = -(float(target @ free) + _gamma(len(free) + 2) * float(sizes.sum()) + UNDERFLOW)
+    if height <= 0:
+        return False
+    span = float(_norms(target[None])[0])
+    for support in SUPPORTS:
+        moving = nonneg > support * nonneg.max(initial=0.0)
+        if _exact_neighbour(own, rest, free, nonneg, moving, height / span):
+            return True
+        if not moving.any():
+            break
+    return False
+
+
+def _exact_neighbour(
+    own: np.ndarray,
+    rest: np.ndarray,
+    free: np.ndarray,
+    nonneg: np.ndarray,
+    moving: np.ndarray,
+    room: float,
+) -> bool:
+    """Prove that multipliers which cancel exactly exist within a distance that keeps all signs."""
+    used = nonneg > 0
+    rows = np.vstack([own, rest[used]])
+    weights = np.concatenate([free, nonneg[used]])
+    movable = np.concatenate([np.ones(len(own), dtype=bool), moving[used]])
+    keep = _independent_columns(rows)
+    rows = rows[:, keep]
+    if np.count_nonzero(movable) < rows.shape[1]:
+        return False
+    distance = min(room, float(nonneg[moving].min(initial=np.inf))) / ROUND_UP
+    residual = np.abs(weights @ rows)
+    lost = _gamma(len(weights) + 2) * (np.abs(weights) @ np.abs(rows)) * ROUND_UP + UNDERFLOW
+    miss = float(_norms((residual + lost)[None])[0])
+    if rows.shape[1] == 0:
+        return True
+    return smallest_singular_value_at_least(rows[movable].T, ROUND_UP * miss / distance)
+
+
+def _independent_columns(rows: np.ndarray) -> np.ndarray:
+    """Drop columns whose equations follow from others: zero ones, and copies up to a factor.
+
+    Columns whose only nonzero entry is in the same row all say that this row's multiplier is zero;
+    one of them is kept.
+    """
+    counts = np.count_nonzero(rows, axis=0)
+    keep = counts > 0
+    single = np.flatnonzero(counts == 1)
+    if single.size > 1:
+        where = np.argmax(rows[:, single] != 0, axis=0)
+        keep[single] = False
+        keep[single[np.unique(where, return_index=True)[1]]] = True
+    return keep
+
+
+def _multipliers_repaired(
+    own: np.ndarray, rest: np.ndarray, free: np.ndarray, nonneg: np.ndarray
+) -> bool:
+    total = -float(free.sum())
+    if not total > 0:
+        return False
+    largest = nonneg.max(initial=0.0)
+    for support in SUPPORTS:
+        used = nonneg > support * largest
+        rows = np.vstack([own, rest[used]])
+        columns = rows.any(axis=0)
+        rows = rows[:, columns]
+        if rows.size > EXACT_PRODUCTS or rows.size * min(rows.shape) > EXACT_ELIMINATION:
+            continue
+        whole, _ = integer_rows(rows.T)
+        counted = np.array([1] * len(own) + [0] * int(used.sum()), dtype=object)
+        system = np.vstack([whole, counted])
+        goal = np.array([Fraction(0)] * len(whole) + [Fraction(-1)], dtype=object)
+        weights = np.concatenate([free, nonneg[used]]) / total
+        preference = np.concatenate([np.full(len(own), np.abs(weights).max()), weights[len(own) :]])
+        scaled = scale_rows(rows)[0].T * preference if rows.size else np.zeros((0, len(rows)))
+        order = qr(np.vstack([scaled, counted.astype(float) * preference]), mode="r", pivoting=True)
+        exact = solution_near(system, goal, fractions(weights), order[1])
+        if exact is not None and all(exact[len(own) :] >= 0):
+            return True
+        if not used.any():
+            break
+    return False
