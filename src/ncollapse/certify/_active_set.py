@@ -14,6 +14,7 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 FIRST_RIDGE = 1e-2
+WARM_RIDGE = 1e-4
 SHRINK = 0.1
 MAX_PIVOTS = 60
 PATIENCE = 4
@@ -29,13 +30,16 @@ class Passive:
     factor: np.ndarray
 
 
-def nonnegative_normal_equations(gram: np.ndarray, linear: np.ndarray) -> Passive | None:
+def nonnegative_normal_equations(
+    gram: np.ndarray, linear: np.ndarray, start: np.ndarray | None = None
+) -> Passive | None:
     """Minimise ½yᵀHy − qᵀy over y ≥ 0, H positive semidefinite with diagonal of order one.
 
-    Returns None when the path did not end within the allowed number of pivots.
+    ``start`` marks the indices of a good guess of the passive set. Returns None when the path did
+    not end within the allowed number of pivots.
     """
-    passive = linear > 0
-    ridge, solved_ridge, pivots = FIRST_RIDGE, 1.0, 0
+    passive = linear > 0 if start is None else start
+    ridge, solved_ridge, pivots = FIRST_RIDGE if start is None else WARM_RIDGE, 1.0, 0
     while pivots < MAX_PIVOTS:
         stage, used = _block_pivoting(gram, linear, ridge, passive)
         pivots += used

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -30,10 +31,10 @@ def common_integers(values: np.ndarray) -> tuple[np.ndarray, int]:
     """Fractions times their common denominator, and that denominator."""
     bottom = 1
     for value in values:
-        bottom = np.lcm(bottom, value.denominator)
+        bottom = math.lcm(bottom, value.denominator)
     out = np.empty(values.shape, dtype=object)
     out[:] = [value.numerator * (bottom // value.denominator) for value in values]
-    return out, int(bottom)
+    return out, bottom
 
 
 def solution_near(

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ncollapse.certify._exact import common_integers, fractions, integer_rows
+from ncollapse.certify._exact import common_integers, integer_rows
 from ncollapse.certify._types import Direction, Multipliers
 
 AFFORDABLE_ENTRIES = 4000
@@ -26,7 +26,7 @@ def exact_candidate(own: np.ndarray, rest: np.ndarray) -> Direction | Multiplier
     """
     stacked, shifts = integer_rows(np.vstack([own, rest]))
     rows, dim, first = len(stacked), own.shape[1], len(own)
-    identity = fractions(np.eye(rows))
+    identity = np.eye(rows, dtype=object)
     right = np.array([Fraction(1 << shift) for shift in shifts], dtype=object)
     right[first:] = Fraction(0)
     table = np.column_stack([stacked, -stacked, identity[:, first:], identity, right])

@@ -22,6 +22,9 @@ MARGINS = (1e-7, 1e-5)
 """Slacks asked of β, relative to ‖x_j‖‖β‖, so that rounding cannot overturn its signs."""
 FEASIBLE_GAP = 1e-7
 SIGN_TOLERANCE = 1e-9
+NEAR = 0.01
+"""Rows this close to their bound, relative to ‖x_j‖‖β‖, are likely to reach it next."""
+
 ROUNDS = 25
 POLISH_RIDGE = 1e-10
 
@@ -32,9 +35,10 @@ def by_inner_products(problem: ScaledProblem) -> Iterator[Candidate]:
     if projector is None:
         return
     work = _WorkingSet(problem.rest, projector)
-    if len(work.norms) == 0:
+    if len(work.index) == 0:
         yield Direction(projector.shortest)
         return
+    start = None
     for _ in range(ROUNDS):
         scale = float(np.mean(np.diag(work.block)))
         height = float(np.sqrt(np.mean(work.overshoot**2)))
@@ -42,7 +46,7 @@ def by_inner_products(problem: ScaledProblem) -> Iterator[Candidate]:
             return
         linear = work.overshoot / height
         gram = work.block / scale + np.outer(linear, linear)
-        passive = nonnegative_normal_equations(gram, linear)
+        passive = nonnegative_normal_equations(gram, linear, start)
         if passive is None:
             return
         gap = 1.0 - float(linear[passive.index] @ passive.values)
@@ -52,9 +56,12 @@ def by_inner_products(problem: ScaledProblem) -> Iterator[Candidate]:
                 yield found
             return
         beta = work.direction(passive.index, passive.values * (height / (scale * gap)))
-        if work.extend(beta).size == 0:
+        added = work.extend(beta)
+        if added.size == 0:
             yield from _directions(work, passive.index, float(np.linalg.norm(beta)))
             return
+        start = np.zeros(len(work.index), dtype=bool)
+        start[passive.index] = start[added] = True
 
 
 class _Projector:
@@ -118,16 +125,22 @@ class _WorkingSet:
         self._reduced = np.hstack([self._reduced, reduced])
         self.index = np.concatenate([self.index, new])
 
-    def extend(self, beta: np.ndarray, slack: float = -SIGN_TOLERANCE) -> np.ndarray:
-        """Add the rows outside the set whose slack under β is too small; return their positions."""
-        size = float(np.linalg.norm(beta))
-        excess = self.rest @ beta + slack * size * self.norms
-        excess[self.index] = 0.0
-        wrong = np.flatnonzero(excess > 0)
-        wrong = wrong[np.argsort(-excess[wrong])][: max(100, len(self.index))]
-        if len(wrong):
-            self._add(wrong)
-        return np.arange(len(self.index) - len(wrong), len(self.index))
+    def extend(self, beta: np.ndarray, margin: float = -SIGN_TOLERANCE) -> np.ndarray:
+        """If rows outside the set have too little slack under β, add these and those nearly so.
+
+        Returns the positions of the former, which come first.
+        """
+        sizes = float(np.linalg.norm(beta)) * self.norms
+        excess = self.rest @ beta + margin * sizes
+        excess[self.index] = -np.inf
+        count = int(np.count_nonzero(excess > 0))
+        if count == 0:
+            return np.empty(0, dtype=np.intp)
+        known = len(self.index)
+        near = np.flatnonzero(excess > -NEAR * sizes)
+        limit = max(100, known)
+        self._add(near[np.argsort(-excess[near])][:limit])
+        return np.arange(known, known + min(count, limit))
 
     def combine(self, positions: np.ndarray, values: np.ndarray) -> np.ndarray:
         return values @ self.rest[self.index[positions]]
@@ -146,7 +159,7 @@ def _directions(work: _WorkingSet, positions: np.ndarray, size: float) -> Iterat
             beta = _with_margin(work, tight, margin * size)
             if beta is None:
                 return
-            added = work.extend(beta, slack=0.5 * margin)
+            added = work.extend(beta, margin=0.5 * margin)
             short = _short_positions(work, tight, beta, 0.5 * margin)
             if len(added) == 0 and len(short) == 0:
                 yield Direction(work.projector.corrected(beta))

@@ -27,6 +27,9 @@ from ncollapse.least_distance import least_distance
 RANK_TOLERANCE = 1e-11
 RANGE_TOLERANCE = 1e-8
 SIGN_TOLERANCE = 1e-9
+TIE_TOLERANCE = 1e-7
+"""Residuals whose square, the last entry of the gap, would drown in rounding."""
+
 MARGINS = (1e-7, 1e-5, 1e-10, 0.0)
 """Slacks asked of β, relative to ‖x_j‖‖β‖, so that rounding cannot overturn its signs."""
 ROUNDS = 25
@@ -124,7 +127,9 @@ def _least_distance_rounds(
         if len(work) and overshoot[work].max() > 0:
             spread, height = norms[work].max(), np.abs(overshoot[work]).max()
             projected = -(rest[work] / spread) @ kernel
-            answer = least_distance(projected, overshoot[work] / height)
+            answer = least_distance(
+                projected, overshoot[work] / height, tolerance=TIE_TOLERANCE
+            )
             if answer.point is None:
                 nonneg = np.zeros(len(rest))
                 nonneg[work] = answer.multipliers

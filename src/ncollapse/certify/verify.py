@@ -32,6 +32,9 @@ UNDERFLOW = 2.0**-900
 ROUND_UP = 1.0 + 1e-9
 EXACT_PRODUCTS = 200_000
 EXACT_ELIMINATION = 1_000_000
+BESIDE = 1e-8
+"""An answer may miss its equations, and an exact one may differ from it, by this share at most."""
+
 SUPPORTS = (0.0, 1e-8, 1e-5, 1e-3)
 TIGHT = (1e-6, 1e-9, 0.0)
 
@@ -112,6 +115,8 @@ def _direction_in_floats(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) ->
     size, count = float(_norms(beta[None])[0]), len(beta) + 3
     own_norms, rest_norms = _norms(own), _norms(rest)
     misses = np.abs(own @ beta - target) + _gamma(count) * (own_norms * size + target) + UNDERFLOW
+    if (misses > BESIDE * (own_norms * size + target)).any():
+        return -1.0
     miss = float(_norms(misses[None])[0])
     slack = -(rest @ beta) - _gamma(count) * rest_norms * size - UNDERFLOW
     if len(slack) and slack.min() <= 0:
@@ -149,7 +154,7 @@ def _direction_exactly(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> b
         scaled = np.vstack([scale_rows(own)[0], scale_rows(rest)[0][tight] if len(rest) else rest])
         order = qr(scaled, mode="r", pivoting=True)[1]
         exact = solution_near(system, goal, guess, order)
-        if exact is not None and all(others @ exact <= 0):
+        if exact is not None and _beside(exact, guess) and all(others @ exact <= 0):
             return True
     return False
 
@@ -170,6 +175,10 @@ def _verify_multipliers(
     if _multipliers_repaired(own, rest, free, nonneg):
         return Verification(True, "exact", "solved over the rationals beside the multipliers")
     return Verification(False, "none", "the multipliers do not cancel within what can be corrected")
+
+
+def _beside(exact: np.ndarray, guess: np.ndarray) -> bool:
+    return max(abs(exact - guess)) <= Fraction(BESIDE) * max(abs(guess))
 
 
 def _multipliers_exactly(
@@ -241,6 +250,8 @@ def _exact_neighbour(
     miss = float(_norms((residual + lost)[None])[0])
     if rows.shape[1] == 0:
         return True
+    if miss > BESIDE * float(np.abs(weights) @ _norms(rows)):
+        return False
     return smallest_singular_value_at_least(rows[movable].T, ROUND_UP * miss / distance)
 
 
@@ -282,8 +293,9 @@ def _multipliers_repaired(
         preference = np.concatenate([np.full(len(own), np.abs(weights).max()), weights[len(own) :]])
         scaled = scale_rows(rows)[0].T * preference if rows.size else np.zeros((0, len(rows)))
         order = qr(np.vstack([scaled, counted.astype(float) * preference]), mode="r", pivoting=True)
-        exact = solution_near(system, goal, fractions(weights), order[1])
-        if exact is not None and all(exact[len(own) :] >= 0):
+        guess = fractions(weights)
+        exact = solution_near(system, goal, guess, order[1])
+        if exact is not None and _beside(exact, guess) and all(exact[len(own) :] >= 0):
             return True
         if not used.any():
             break
