@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ncollapse.papers._registry import SCALES, Claim, Experiment, Findings, Reproduction
+from ncollapse.papers._registry import SCALES, Experiment, Findings, Reproduction
 
 __all__ = [
     "SCALES",
-    "Claim",
     "Experiment",
     "Findings",
     "Reproduction",

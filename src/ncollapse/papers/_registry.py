@@ -5,48 +5,36 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from ncollapse.verdict import Verdict
 
 SCALES = ("quick", "paper")
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A number that was measured beside the number that a theorem or a paper predicts.
-
-    ``holds`` says whether the measured one is what the claim wants: within ``tolerance`` of the
-    prediction, above it or below it, as ``statement`` puts it. ``reason`` says where the tolerance
-    comes from, or why the claim fails.
-    """
-
-    statement: str
-    source: str
-    measured: float
-    predicted: float
-    tolerance: float
-    holds: bool
-    reason: str = ""
-
-
-@dataclass(frozen=True)
 class Reproduction:
-    """Files written by one experiment at one scale, and the verdict on each of its claims."""
+    """Files written by one experiment at one scale, and the verdict on each of its claims.
+
+    ``settings`` is what was run, ``figures`` are further numbers that the experiment reports.
+    """
 
     name: str
     title: str
     scale: str
     files: tuple[str, ...]
-    claims: tuple[Claim, ...]
+    claims: tuple[Verdict, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
     def holds(self) -> bool:
         """Whether all claims hold."""
-        return all(claim.holds for claim in self.claims)
+        return all(claim.status == "holds" for claim in self.claims)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -54,9 +42,10 @@ class Reproduction:
             "title": self.title,
             "scale": self.scale,
             "files": list(self.files),
-            "claims": [asdict(claim) for claim in self.claims],
+            "claims": [claim.to_dict() for claim in self.claims],
             "holds": self.holds,
             "settings": dict(self.settings),
+            "figures": dict(self.figures),
             "seconds": self.seconds,
             "version": version("ncollapse"),
         }
@@ -64,11 +53,12 @@ class Reproduction:
 
 @dataclass(frozen=True)
 class Findings:
-    """What the function behind an experiment returns: files, claims, the settings it used."""
+    """What the function behind an experiment returns; `Reproduction` says what the parts are."""
 
     files: Sequence[Path]
-    claims: Sequence[Claim]
+    claims: Sequence[Verdict]
     settings: Mapping[str, Any]
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,5 +108,6 @@ class Experiment:
             tuple(str(path) for path in found.files),
             tuple(found.claims),
             found.settings,
+            found.figures,
             time.perf_counter() - start,
         )

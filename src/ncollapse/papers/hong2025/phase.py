@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ncollapse.papers._registry import Claim, Findings
+from ncollapse.papers._registry import Findings
 from ncollapse.papers.hong2025._transition import orthogonal_cell, two_class_cell
 from ncollapse.papers.hong2025.phase_plot import save_panels
 from ncollapse.sweep import run_sweep
 from ncollapse.theory.boundary import gordon_bound, phase_boundary, union_bound
+from ncollapse.verdict import Verdict, judge
 
 OUTPUTS = {"feasible": np.int64, "verdicts": np.int64, "proven": np.int64}
 
@@ -136,6 +137,12 @@ def _figure(settings: Settings, out: Path, scheduler: str | None, name: str) -> 
         [image, table, out / "sweep" / "cells.zarr"],
         claims(settings, results, columns),
         asdict(settings) | {"cells": cells, "seed": int(results.attrs["seed"])},
+        {
+            "largest overshoot of the paper's lower line": float(
+                (columns.paper - columns.mean).max()
+            ),
+            "spread of a crossing": columns.spread,
+        },
     )
 
 
@@ -181,52 +188,43 @@ class Columns:
         )
 
 
-def claims(settings: Settings, results: xr.Dataset, columns: Columns) -> list[Claim]:
+def finite_size(settings: Settings, columns: Columns) -> float:
+    """How far a mean crossing may lie from its limit: four standard errors, and 2/n."""
+    return 4.0 * columns.spread / np.sqrt(settings.trials) + 2.0 / settings.count
+
+
+def claims(settings: Settings, results: xr.Dataset, columns: Columns) -> list[Verdict]:
     """What the figures are said to show, measured."""
-    noise = 4.0 * columns.spread / np.sqrt(settings.trials) + 2.0 / settings.count
-    deviation = float(np.abs(columns.mean - columns.exact).max())
-    excess = float((columns.paper - columns.mean).max())
+    noise = finite_size(settings, columns)
     success = success_rate(results, settings.ratios)
     lower_line = columns.paper.reshape(success.shape[:-1])[..., None]
     promised = success.values[success["ratio"].values >= lower_line + noise]
-    least = float(promised.min(initial=1.0))
-    share = float(results["proven"].sum() / results["verdicts"].sum())
     return [
-        Claim(
-            "largest distance in d/n between the mean crossing and the exact boundary",
-            "exact boundary from Gaussian comparison",
-            deviation,
-            0.0,
-            noise,
-            deviation <= noise,
-            f"four standard errors of {settings.trials} trials whose crossings spread by "
-            f"{columns.spread:.3f}, and 2/n",
+        judge(
+            "boundary",
+            "largest distance in d/n between the mean crossing and the exact boundary: "
+            "at most four standard errors of the trials and 2/n",
+            measured=float(np.abs(columns.mean - columns.exact).max()),
+            predicted=0.0,
+            tolerance=noise,
+            source="Gaussian comparison",
         ),
-        Claim(
-            "least success rate where the lower of the paper's two lines promises collapse",
-            "hong2025 Theorems 4 and 5",
-            least,
-            1.0,
-            0.0,
-            least == 1.0,
-            f"in the {promised.size} cells at least {noise:.3f} beyond it",
+        judge(
+            "sufficient",
+            f"least success rate in the {promised.size} cells that lie beyond the lower of the "
+            "paper's two lines by more than that distance",
+            measured=float(promised.min(initial=1.0)),
+            predicted=1.0,
+            tolerance=0.0,
+            source="hong2025 Theorems 4 and 5",
         ),
-        Claim(
-            "largest d/n by which the lower of the paper's two lines exceeds the mean crossing",
-            "hong2025 §3.1: the bounds do not exactly match the transition",
-            excess,
-            0.0,
-            noise,
-            excess > noise,
-            "holds when it exceeds the tolerance: the bounds are sufficient, not sharp",
-        ),
-        Claim(
-            "share of verdicts that are proven against rounding",
-            "every verdict comes with a certificate",
-            share,
-            1.0,
-            0.0,
-            share == 1.0,
+        judge(
+            "proven",
+            "share of the verdicts that are proven against rounding",
+            measured=float(results["proven"].sum() / results["verdicts"].sum()),
+            predicted=1.0,
+            tolerance=0.0,
+            source="hong2025 (3.1), each with its certificate",
         ),
     ]
 
