@@ -8,10 +8,7 @@ import numpy as np
 
 from ncollapse._checks import check_finite
 from ncollapse.data._dataset import Dataset
-<<<<<<< HEAD
-=======
 from ncollapse.geometry import simplex_etf
->>>>>>> main
 
 
 def gaussian_mixture(
@@ -70,8 +67,6 @@ def class_sizes(counts: Any, num_classes: int) -> np.ndarray:
     if sizes.min() < 1:
         raise ValueError(f"counts must be at least 1, but they are {sizes.tolist()}")
     return sizes
-<<<<<<< HEAD
-=======
 
 
 def orthogonally_separable(
@@ -130,4 +125,3 @@ def _largest_noise(centres: np.ndarray, deviations: np.ndarray, labels: np.ndarr
         middle = (low + high) / 2
         low, high = (middle, high) if separable(middle) else (low, middle)
     return low
->>>>>>> main
