@@ -29,6 +29,9 @@ UNIT = 2.0**-53
 UNDERFLOW = 2.0**-900
 """Far above what underflow can lose in any sum here, far below what any check needs."""
 
+WIDEST = 900
+"""Powers of two between sizes beyond which only exact arithmetic is used."""
+
 ROUND_UP = 1.0 + 1e-9
 EXACT_PRODUCTS = 200_000
 EXACT_ELIMINATION = 1_000_000
@@ -86,7 +89,8 @@ def smallest_singular_value_at_least(matrix: np.ndarray, bound: float) -> bool:
     if not np.isfinite(shift) or shift >= trace:
         return False
     gram.flat[:: rows + 1] -= shift
-    return dpotrf(gram, lower=1, clean=0, overwrite_a=1)[1] == 0
+    factor, info = dpotrf(gram, lower=1, clean=0, overwrite_a=1)
+    return info == 0 and bool((np.diag(factor) > 0).all())
 
 
 def _verify_direction(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> Verification:
@@ -95,40 +99,61 @@ def _verify_direction(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> Ve
     if not beta.any():
         return Verification(False, "none", "beta is zero")
     rest = rest[rest.any(axis=1)]
-    slack = _direction_in_floats(own, rest, beta)
-    if slack > 0:
-        return Verification(True, "floating point", "rounding cannot overturn a sign")
+    scaled = _scaled_direction(own, beta)
+    if scaled is not None:
+        if (scaled.misses > BESIDE * (scaled.norms * scaled.size + scaled.target)).any():
+            return Verification(False, "none", "beta does not map the class to 1")
+        if _direction_in_floats(scaled, rest):
+            return Verification(True, "floating point", "rounding cannot overturn a sign")
     if _direction_exactly(own, rest, beta):
         return Verification(True, "exact", "solved over the rationals beside beta")
     return Verification(False, "none", "the slack does not exceed what rounding may hide")
 
 
-def _direction_in_floats(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> float:
-    """Positive when an exact solution is proven to lie beside ``beta``."""
-    own, own_exponents = scale_rows(own)
-    rest = scale_rows(rest)[0] if len(rest) else rest
+@dataclass(frozen=True)
+class _ScaledDirection:
+    """Equalities Aβ = t with rows and β of size one, and bounds of what β misses them by."""
+
+    own: np.ndarray
+    beta: np.ndarray
+    target: np.ndarray
+    norms: np.ndarray
+    size: float
+    misses: np.ndarray
+
+
+def _scaled_direction(own: np.ndarray, beta: np.ndarray) -> _ScaledDirection | None:
+    """None where the sizes leave the range of floating-point numbers."""
+    own, exponents = scale_rows(own)
     power = int(np.frexp(np.abs(beta).max())[1])
-    exponents = -(own_exponents + power)
-    if np.abs(exponents).max() > 800:
-        return -1.0
-    beta, target = np.ldexp(beta, -power), np.ldexp(1.0, exponents)
-    size, count = float(_norms(beta[None])[0]), len(beta) + 3
-    own_norms, rest_norms = _norms(own), _norms(rest)
-    misses = np.abs(own @ beta - target) + _gamma(count) * (own_norms * size + target) + UNDERFLOW
-    if (misses > BESIDE * (own_norms * size + target)).any():
-        return -1.0
-    miss = float(_norms(misses[None])[0])
-    slack = -(rest @ beta) - _gamma(count) * rest_norms * size - UNDERFLOW
-    if len(slack) and slack.min() <= 0:
-        return -1.0
-    needed = ROUND_UP * miss * float((rest_norms / slack).max(initial=0.0))
-    if smallest_singular_value_at_least(own, needed):
-        return 1.0
+    if np.abs(exponents + power).max() > WIDEST:
+        return None
+    beta, target = np.ldexp(beta, -power), np.ldexp(1.0, -(exponents + power))
+    norms, size = _norms(own), float(_norms(beta[None])[0])
+    rounding = _gamma(len(beta) + 3) * (norms * size + target) + UNDERFLOW
+    misses = np.abs(own @ beta - target) + rounding
+    return _ScaledDirection(own, beta, target, norms, size, misses)
+
+
+def _direction_in_floats(scaled: _ScaledDirection, rest: np.ndarray) -> bool:
+    """Whether an exact solution is proven to lie beside β with every sign right."""
+    needed = 0.0
+    if len(rest):
+        rest = scale_rows(rest)[0]
+        norms = _norms(rest)
+        rounding = _gamma(len(scaled.beta) + 3) * norms * scaled.size + UNDERFLOW
+        slack = -(rest @ scaled.beta) - rounding
+        if slack.min() <= 0:
+            return False
+        miss = float(_norms(scaled.misses[None])[0])
+        needed = ROUND_UP * miss * float((norms / slack).max())
+    if smallest_singular_value_at_least(scaled.own, needed):
+        return True
     # Copies of a sample ask for the same equation, so one of each is enough.
-    distinct = np.unique(np.column_stack([own, target]), axis=0)
-    if len(distinct) == len(own):
-        return -1.0
-    return 1.0 if smallest_singular_value_at_least(distinct[:, :-1], needed) else -1.0
+    distinct = np.unique(np.column_stack([scaled.own, scaled.target]), axis=0)
+    if len(distinct) == len(scaled.own):
+        return False
+    return smallest_singular_value_at_least(distinct[:, :-1], needed)
 
 
 def _direction_exactly(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> bool:
@@ -168,13 +193,19 @@ def _verify_multipliers(
         return Verification(False, "none", "the multipliers must be finite")
     if nonneg.min(initial=0.0) < 0:
         return Verification(False, "none", "a multiplier of another class is negative")
+    if not free.sum() < 0:
+        return Verification(False, "none", "the multipliers of the class do not add up below zero")
     if _multipliers_exactly(own, rest, free, nonneg):
         return Verification(True, "exact", "the multipliers cancel exactly")
-    if _multipliers_in_floats(own, rest, free, nonneg):
-        return Verification(True, "floating point", "exact multipliers lie beside these")
+    scaled = _scaled_multipliers(own, rest, free, nonneg)
+    if scaled is not None:
+        if scaled.miss > BESIDE * float(np.abs(scaled.weights) @ _norms(scaled.rows)):
+            return Verification(False, "none", "the multipliers do not cancel")
+        if _multipliers_in_floats(scaled):
+            return Verification(True, "floating point", "exact multipliers lie beside these")
     if _multipliers_repaired(own, rest, free, nonneg):
         return Verification(True, "exact", "solved over the rationals beside the multipliers")
-    return Verification(False, "none", "the multipliers do not cancel within what can be corrected")
+    return Verification(False, "none", "exact multipliers beside these could not be shown")
 
 
 def _beside(exact: np.ndarray, guess: np.ndarray) -> bool:
@@ -186,73 +217,79 @@ def _multipliers_exactly(
 ) -> bool:
     weights = np.concatenate([free, nonneg])
     support = np.flatnonzero(weights)
-    if support.size * own.shape[1] > EXACT_PRODUCTS // 20 or not np.any(free):
+    if support.size * own.shape[1] > EXACT_PRODUCTS // 20:
         return False
+    exact_free = fractions(free)
     rows = np.vstack([own, rest])[support]
     rows = rows[:, rows.any(axis=0)]
     whole, shifts = integer_rows(rows)
     exact = fractions(weights[support])
     shifted = np.array([w / (1 << s) for w, s in zip(exact, shifts, strict=True)], dtype=object)
-    return sum(fractions(free)) < 0 and not any(shifted @ whole)
+    return sum(exact_free) < 0 and not any(shifted @ whole)
 
 
-def _multipliers_in_floats(
+@dataclass(frozen=True)
+class _ScaledMultipliers:
+    """Rows of size one with nonzero multipliers of size one, columns without repetition.
+
+    ``room`` is how far the multipliers of the class may move before their sum reaches zero, and
+    ``miss`` bounds the norm of Σ weights·rows.
+    """
+
+    rows: np.ndarray
+    weights: np.ndarray
+    first: int
+    room: float
+    miss: float
+
+
+def _scaled_multipliers(
     own: np.ndarray, rest: np.ndarray, free: np.ndarray, nonneg: np.ndarray
-) -> bool:
-    (own, own_exponents), (rest, rest_exponents) = scale_rows(own), scale_rows(rest)
-    exponents = np.concatenate([own_exponents, rest_exponents])
-    mantissas, powers = np.frexp(np.concatenate([free, nonneg]))
-    powers = powers + exponents
-    if not mantissas.any():
-        return False
-    powers -= powers[mantissas != 0].max()
-    spread = own_exponents.max() - own_exponents
-    if powers[mantissas != 0].min() < -800 or spread.max() > 480:
-        return False
-    weights = np.ldexp(mantissas, powers)
-    free, nonneg = weights[: len(own)], weights[len(own) :]
-    target = np.ldexp(1.0, spread)
-    # Rescaling the class's rows turned Σ free into Σ target·free, up to one power of two.
-    sizes = np.abs(target * free)
-    height = -(float(target @ free) + _gamma(len(free) + 2) * float(sizes.sum()) + UNDERFLOW)
-    if height <= 0:
-        return False
-    span = float(_norms(target[None])[0])
-    for support in SUPPORTS:
-        moving = nonneg > support * nonneg.max(initial=0.0)
-        if _exact_neighbour(own, rest, free, nonneg, moving, height / span):
-            return True
-        if not moving.any():
-            break
-    return False
-
-
-def _exact_neighbour(
-    own: np.ndarray,
-    rest: np.ndarray,
-    free: np.ndarray,
-    nonneg: np.ndarray,
-    moving: np.ndarray,
-    room: float,
-) -> bool:
-    """Prove that multipliers which cancel exactly exist within a distance that keeps all signs."""
+) -> _ScaledMultipliers | None:
+    """None where the sizes leave the range of floating-point numbers."""
     used = nonneg > 0
-    rows = np.vstack([own, rest[used]])
-    weights = np.concatenate([free, nonneg[used]])
-    movable = np.concatenate([np.ones(len(own), dtype=bool), moving[used]])
-    keep = _independent_columns(rows)
-    rows = rows[:, keep]
-    if np.count_nonzero(movable) < rows.shape[1]:
-        return False
-    distance = min(room, float(nonneg[moving].min(initial=np.inf))) / ROUND_UP
-    residual = np.abs(weights @ rows)
+    rows, exponents = scale_rows(own)
+    spread = exponents.max() - exponents
+    weights, others = np.concatenate([free, nonneg[used]]), np.empty((0, own.shape[1]))
+    if used.any():
+        others, more = scale_rows(rest[used])
+        exponents = np.concatenate([exponents, more])
+    mantissas, powers = np.frexp(weights)
+    powers = powers + exponents
+    powers -= powers[mantissas != 0].max()
+    if powers[mantissas != 0].min() < -WIDEST or spread.max() > WIDEST // 2:
+        return None
+    weights = np.ldexp(mantissas, powers)
+    # Rescaling the class's rows turned Σ free into Σ target·weights, up to one power of two.
+    target, free = np.ldexp(1.0, spread), weights[: len(own)]
+    sizes = float(np.abs(target * free).sum())
+    height = -(float(target @ free) + _gamma(len(own) + 2) * sizes + UNDERFLOW)
+    room = height / float(_norms(target[None])[0])
+    rows = np.vstack([rows, others])
+    rows = rows[:, _independent_columns(rows)]
     lost = _gamma(len(weights) + 2) * (np.abs(weights) @ np.abs(rows)) * ROUND_UP + UNDERFLOW
-    miss = float(_norms((residual + lost)[None])[0])
-    if rows.shape[1] == 0:
-        return True
-    if miss > BESIDE * float(np.abs(weights) @ _norms(rows)):
+    miss = float(_norms((np.abs(weights @ rows) + lost)[None])[0])
+    return _ScaledMultipliers(rows, weights, len(own), room, miss)
+
+
+def _multipliers_in_floats(scaled: _ScaledMultipliers) -> bool:
+    """Whether multipliers that cancel exactly are proven to exist so near that all signs stay."""
+    if scaled.room <= 0:
         return False
-    return smallest_singular_value_at_least(rows[movable].T, ROUND_UP * miss / distance)
+    if scaled.rows.shape[1] == 0:
+        return True
+    nonneg = scaled.weights[scaled.first :]
+    for support in SUPPORTS:
+        # Any choice of multipliers that may move is sound; small ones leave little room.
+        moving = nonneg > support * nonneg.max(initial=0.0)
+        chosen = np.concatenate([np.ones(scaled.first, dtype=bool), moving])
+        if np.count_nonzero(chosen) < scaled.rows.shape[1]:
+            return False
+        distance = min(scaled.room, float(nonneg[moving].min(initial=np.inf))) / ROUND_UP
+        needed = ROUND_UP * scaled.miss / distance
+        if smallest_singular_value_at_least(scaled.rows[chosen].T, needed):
+            return True
+    return False
 
 
 def _independent_columns(rows: np.ndarray) -> np.ndarray:
@@ -275,10 +312,8 @@ def _multipliers_repaired(
     own: np.ndarray, rest: np.ndarray, free: np.ndarray, nonneg: np.ndarray
 ) -> bool:
     total = -float(free.sum())
-    if not total > 0:
-        return False
     largest = nonneg.max(initial=0.0)
-    for support in SUPPORTS:
+    for support in (0.0, BESIDE):
         used = nonneg > support * largest
         rows = np.vstack([own, rest[used]])
         columns = rows.any(axis=0)
