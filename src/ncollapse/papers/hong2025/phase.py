@@ -15,7 +15,12 @@ from ncollapse.papers._registry import Findings
 from ncollapse.papers.hong2025._transition import orthogonal_cell, two_class_cell
 from ncollapse.papers.hong2025.phase_plot import save_panels
 from ncollapse.sweep import run_sweep
-from ncollapse.theory.boundary import gordon_bound, phase_boundary, union_bound
+from ncollapse.theory.boundary import (
+    gordon_bound,
+    phase_boundary,
+    theorem5a_bound,
+    union_bound,
+)
 from ncollapse.verdict import Verdict, judge
 
 OUTPUTS = {"feasible": np.int64, "verdicts": np.int64, "proven": np.int64}
@@ -48,7 +53,7 @@ def _spread(start: float, stop: float, count: int) -> tuple[float, ...]:
 
 ANGLES = tuple(np.linspace(0.0, np.pi, 5).tolist())
 FIGURE_1 = {
-    "quick": Settings(2, 60, ANGLES, _spread(0.16, 1.6, 10), _spread(1.0, 2.0, 21), 4),
+    "quick": Settings(2, 100, ANGLES, _spread(0.16, 1.6, 10), _spread(1.0, 2.0, 21), 4),
     "paper": Settings(2, 300, ANGLES, _spread(0.08, 1.6, 20), _spread(1.0, 2.0, 26), 10),
 }
 FIGURE_2 = {
@@ -119,9 +124,10 @@ def crossings(results: xr.Dataset, ratios: Sequence[float]) -> xr.DataArray:
 def curves(settings: Settings, sigmas: Sequence[float], angle: float) -> dict[str, np.ndarray]:
     """δ*(σ) and the paper's sufficient d/n, at each of ``sigmas``."""
     means = settings.means(angle)
+    union = union_bound if settings.classes == 2 else theorem5a_bound
     return {
-        "exact": phase_boundary(means, np.asarray(sigmas)),
-        "union": union_bound(means, np.asarray(sigmas), settings.count),
+        "exact": phase_boundary(means, sigmas).ratio,
+        "union": union(means, sigmas, settings.count),
         "gordon": np.full(len(sigmas), gordon_bound(settings.classes)),
     }
 
