@@ -154,18 +154,19 @@ def _figure(settings: Settings, out: Path, scheduler: str | None, name: str) -> 
 
 def draw(settings: Settings, success: xr.DataArray, path: Path) -> None:
     """One panel an angle, with the exact boundary and the paper's bounds over the success rate."""
-    fine = np.linspace(min(settings.sigmas), max(settings.sigmas), 200)
+    fine = np.linspace(0.02, max(settings.sigmas), 200)
     if settings.angles:
         panels = [
-            (f"θ = {angle / np.pi:.2g}π", success.sel(angle=angle)) for angle in settings.angles
+            (f"angle {np.degrees(angle):.0f}°", success.sel(angle=angle))
+            for angle in settings.angles
         ]
     else:
         panels = [(f"K = {settings.classes}, means $e_k$", success)]
     lines = [curves(settings, fine, angle) for angle in settings.angles or (0.0,)]
     caption = (
-        f"n = {settings.count} per class, {settings.trials} trials a cell. A trial draws once and "
-        "uses the first d coordinates,\nso that its verdicts at different d are coupled; "
-        "each verdict has the distribution of an independent draw."
+        f"n = {settings.count} per class, {settings.trials} trials a cell. "
+        "A trial is one draw, of which each d uses the first d coordinates:\n"
+        "verdicts at different d are coupled, each distributed as in an independent draw."
     )
     save_panels(panels, lines, fine, caption, path)
 

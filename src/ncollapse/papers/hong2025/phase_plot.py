@@ -13,12 +13,12 @@ from ncollapse._checks import require
 
 STYLES: dict[str, dict[str, Any]] = {
     "exact": {"color": "#D55E00", "linewidth": 2.2, "label": "exact boundary"},
-    "union": {"color": "#0072B2", "linewidth": 1.8, "label": "union bound (Theorems 4, 5a)"},
+    "union": {"color": "#0072B2", "linewidth": 1.8, "label": "union bound"},
     "gordon": {
-        "color": "#56B4E9",
+        "color": "#CC79A7",
         "linewidth": 1.8,
         "linestyle": "--",
-        "label": "Gordon's bound, (K+1)/2",
+        "label": "Gordon's bound (K+1)/2",
     },
 }
 
@@ -55,8 +55,8 @@ def save_panels(
     """One panel for each (title, success rate), with its curves, one legend and one colour bar."""
     figure_class = require("matplotlib.figure", "report").Figure
     count = len(panels)
-    width = 5.2 if count == 1 else 3.0 * count
-    figure = figure_class(figsize=(width, 4.6), layout="constrained")
+    width = 7.0 if count == 1 else 3.0 * count
+    figure = figure_class(figsize=(width, 4.8), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, count, sharey=True))
     artists: list[Any] = []
     for axis, (title, success), lines in zip(axes, panels, curves, strict=True):
@@ -65,6 +65,6 @@ def save_panels(
     axes[0].set_ylabel("noise σ")
     bar = figure.colorbar(artists[0], ax=axes, shrink=0.9, pad=0.01)
     bar.set_label("share of trials that can collapse")
-    figure.legend(handles=artists[1:], loc="outside upper center", ncols=3 if count > 1 else 1)
+    figure.legend(handles=artists[1:], loc="outside upper center", ncols=3)
     figure.supxlabel(caption, fontsize=8)
     figure.savefig(path, dpi=150)

@@ -1,0 +1,186 @@
+"""How many real images per class can still collapse: hong2025's question on digits and clothing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ncollapse._checks import require
+from ncollapse.data import Dataset
+from ncollapse.data.images import load_images
+from ncollapse.papers._registry import Findings
+from ncollapse.papers.hong2025._transition import proven_verdict
+from ncollapse.sweep import run_sweep
+from ncollapse.verdict import Verdict, judge
+
+OUTPUTS = {"largest": np.int64, "verdicts": np.int64, "proven": np.int64, "rank": np.int64}
+FOLDER_VARIABLE = "NCOLLAPSE_DATA"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Numbers of classes (the first labels), and the numbers of images per class to try."""
+
+    classes: tuple[int, ...]
+    counts: tuple[int, ...]
+
+
+SETTINGS = {
+    "quick": Settings((2, 3), tuple(range(10, 101, 10))),
+    "paper": Settings((2, 3, 10), tuple(range(10, 701, 10))),
+}
+
+
+def largest_counts(*, scale: str, out: Path, scheduler: str | None) -> Findings:
+    """The largest n per class that is feasible, for each data set, raw and centred.
+
+    The digits that an installed package carries are always there. IDX files are taken from the
+    folders in the folder that the environment variable NCOLLAPSE_DATA names, one a data set.
+    """
+    settings = SETTINGS[scale]
+    sources = image_sources()
+    results = compute(settings, sources, out / "sweep", scheduler=scheduler)
+    image = out / "images.png"
+    draw(settings, results, image)
+    return Findings(
+        [image, out / "sweep" / "cells.zarr"],
+        claims(results),
+        asdict(settings) | {"data": list(sources)},
+    )
+
+
+def image_sources() -> dict[str, str]:
+    """Name and folder of every data set that is here; the packaged digits have the folder ''."""
+    root = os.environ.get(FOLDER_VARIABLE)
+    if root is None:
+        return {"packaged digits": ""}
+    folders = [path for path in sorted(Path(root).iterdir()) if path.is_dir()]
+    if not folders:
+        raise ValueError(f"{FOLDER_VARIABLE} names {root}, which holds no folder of IDX files")
+    return {path.name: str(path) for path in folders}
+
+
+def compute(
+    settings: Settings,
+    sources: dict[str, str],
+    folder: Path,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> xr.Dataset:
+    """One bisection over n in each cell of (data, centred, classes). Resumes in ``folder``."""
+    return run_sweep(
+        largest_count_cell,
+        {"data": list(sources), "centred": [False, True], "classes": settings.classes},
+        folder,
+        outputs=OUTPUTS,
+        arguments={"folders": sources, "counts": settings.counts},
+        seed=None,
+        workers=workers,
+        scheduler=scheduler,
+    )
+
+
+def largest_count_cell(
+    data: str, centred: bool, classes: int, folders: dict[str, str], counts: list[int]
+) -> dict[str, int]:
+    """Bisect over nested subsets, the first n images of each class: fewer can only be easier.
+
+    Centring subtracts the mean of the largest subset from all images, so that subsets stay nested.
+    ``largest`` is 0 where even the smallest count is infeasible.
+    """
+    images = load_images(range(classes), folder=folders[data] or None)
+    available = int(images.counts.min())
+    counts = [count for count in counts if count <= available]
+    whole = first_images(images, counts[-1])
+    if centred:
+        whole = whole.centred()
+    low, high, tally = 0, len(counts), np.zeros(2, dtype=int)
+    while low < high:  # feasible below low, infeasible from high on
+        middle = (low + high) // 2
+        feasible = all_classes_feasible(first_images(whole, counts[middle]), tally)
+        low, high = (middle + 1, high) if feasible else (low, middle)
+    return {
+        "largest": counts[low - 1] if low else 0,
+        "verdicts": int(tally[0]),
+        "proven": int(tally[1]),
+        "rank": int(np.linalg.matrix_rank(whole.inputs)),
+    }
+
+
+def first_images(data: Dataset, count: int) -> Dataset:
+    """The first ``count`` images of each class."""
+    rows = [np.flatnonzero(data.labels == k)[:count] for k in range(data.num_classes)]
+    keep = np.concatenate(rows)
+    return Dataset(data.inputs[keep], data.labels[keep], data.classes, data.name)
+
+
+def all_classes_feasible(data: Dataset, tally: np.ndarray) -> bool:
+    """Whether every class is proven feasible; counts verdicts and proven ones in ``tally``."""
+    for k in range(data.num_classes):
+        answer = proven_verdict(data.of_class(k), data.inputs[data.labels != k])
+        tally += (1, answer is not None)
+        if not answer:
+            return False
+    return True
+
+
+def claims(results: xr.Dataset) -> list[Verdict]:
+    """All verdicts proven, and none beyond the rank of the data."""
+    return [
+        judge(
+            "proven",
+            "share of the verdicts that are proven against rounding",
+            measured=float(results["proven"].sum() / results["verdicts"].sum()),
+            predicted=1.0,
+            tolerance=0.0,
+            source="hong2025 (2.12), each with its certificate",
+        ),
+        judge(
+            "rank",
+            "largest excess of n per class over the rank of the images",
+            measured=float(np.maximum(results["largest"] - results["rank"], 0).max()),
+            predicted=0.0,
+            tolerance=0.0,
+            source="hong2025 Theorem 3(c)",
+        ),
+    ]
+
+
+def draw(settings: Settings, results: xr.Dataset, path: Path) -> None:
+    """Groups of bars: the largest n per class for each data set and number of classes."""
+    figure = require("matplotlib.figure", "report").Figure(
+        figsize=(3.2 + 2.6 * results.sizes["data"], 4.6), layout="constrained"
+    )
+    axes = np.atleast_1d(figure.subplots(1, results.sizes["data"], sharey=True))
+    artists: list[Any] = []
+    for axis, name in zip(axes, results["data"].values, strict=True):
+        artists = plot_largest(axis, results.sel(data=name))
+        axis.set(title=str(name), xlabel="number of classes K")
+    axes[0].set_ylabel("largest n per class that can collapse")
+    figure.legend(handles=artists, loc="outside upper center", ncols=2)
+    figure.supxlabel(
+        f"first n images of each class, n up to {max(settings.counts)} in steps of "
+        f"{settings.counts[1] - settings.counts[0]}; every class must be feasible",
+        fontsize=8,
+    )
+    figure.savefig(path, dpi=150)
+
+
+def plot_largest(axis: Any, results: xr.Dataset) -> list[Any]:
+    """Bars over the number of classes, raw beside centred; returns the two sets of bars."""
+    places = np.arange(results.sizes["classes"])
+    sets = []
+    styles = ((False, -0.2, "#0072B2", "", "raw"), (True, 0.2, "#E69F00", "//", "centred"))
+    for centred, shift, colour, hatch, label in styles:
+        values = results["largest"].sel(centred=centred).values
+        bars = axis.bar(places + shift, values, 0.38, color=colour, hatch=hatch, label=label)
+        axis.bar_label(bars, fontsize=9)
+        sets.append(bars)
+    axis.set_xticks(places, [str(k) for k in results["classes"].values])
+    return sets
