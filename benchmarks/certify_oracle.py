@@ -79,7 +79,9 @@ def main() -> None:
     seconds = time.perf_counter() - start
     names = ("classes", "feasible", "infeasible", "verified")
     names += ("undecided", "wrong", "falsely verified")
-    table = "\n".join(["| count | number |", "|---|---|", *(f"| {n} | {totals[n]} |" for n in names)])
+    table = "\n".join(
+        ["| count | number |", "|---|---|", *(f"| {n} | {totals[n]} |" for n in names)]
+    )
     print(f"{arguments.instances} instances, seed {arguments.seed}, {seconds:.0f} s\n{table}")
     if arguments.instances == INSTANCES:
         TABLE.parent.mkdir(parents=True, exist_ok=True)

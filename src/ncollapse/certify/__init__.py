@@ -8,16 +8,21 @@ from ncollapse.certify.certificate import (
     verify_certificate,
 )
 from ncollapse.certify.feasibility import solve
+from ncollapse.certify.limits import CollapseLimit, RandomLayer, collapse_limit, random_layer
 from ncollapse.certify.verify import Verification, verify
 
 __all__ = [
     "Candidate",
     "Certificate",
     "ClassCertificate",
+    "CollapseLimit",
     "Direction",
     "Multipliers",
+    "RandomLayer",
     "Verification",
     "certify",
+    "collapse_limit",
+    "random_layer",
     "solve",
     "verify",
     "verify_certificate",

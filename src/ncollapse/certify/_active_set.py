@@ -1,4 +1,4 @@
-"""Nonnegative least squares from its normal equations, by block pivoting along a regularisation path.
+"""Nonnegative least squares from its normal equations, by block pivoting along a ridge path.
 
 Block pivoting exchanges every wrongly placed index at once, so a few Cholesky factorisations
 replace the hundreds of single exchanges of Lawson and Hanson. It may cycle; a ridge that shrinks
@@ -31,15 +31,18 @@ class Passive:
 
 
 def nonnegative_normal_equations(
-    gram: np.ndarray, linear: np.ndarray, start: np.ndarray | None = None
+    gram: np.ndarray,
+    linear: np.ndarray,
+    start: np.ndarray | None = None,
+    ridge: float = FIRST_RIDGE,
 ) -> Passive | None:
     """Minimise ½yᵀHy − qᵀy over y ≥ 0, H positive semidefinite with diagonal of order one.
 
-    ``start`` marks the indices of a good guess of the passive set. Returns None when the path did
-    not end within the allowed number of pivots.
+    ``start`` marks the indices of a guess of the passive set; the better it is, the smaller the
+    first ``ridge`` may be. Returns None when the path did not end within the allowed pivots.
     """
     passive = linear > 0 if start is None else start
-    ridge, solved_ridge, pivots = FIRST_RIDGE if start is None else WARM_RIDGE, 1.0, 0
+    solved_ridge, pivots = 1.0, 0
     while pivots < MAX_PIVOTS:
         stage, used = _block_pivoting(gram, linear, ridge, passive)
         pivots += used
@@ -94,7 +97,7 @@ def _solve_on(
 
 
 def _without_ridge(gram: np.ndarray, linear: np.ndarray, stage: Passive) -> Passive | None:
-    """Follow the proximal iteration to ridge zero on a fixed set; None if it is then not optimal."""
+    """Follow the proximal iteration to ridge zero on a fixed set; None if not optimal then."""
     index = stage.index
     if len(index) == 0:
         return stage

@@ -1,4 +1,4 @@
-"""Exact linear algebra over the rationals: floating-point numbers are integers times powers of two."""
+"""Exact linear algebra over the rationals: floats are integers times powers of two."""
 
 from __future__ import annotations
 

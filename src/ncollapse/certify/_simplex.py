@@ -40,9 +40,7 @@ def exact_candidate(own: np.ndarray, rest: np.ndarray) -> Direction | Multiplier
         if entering is None:
             break
         column = table[:, entering]
-        ratios = [
-            (table[i, -1] / column[i], basis[i], i) for i in range(rows) if column[i] > 0
-        ]
+        ratios = [(table[i, -1] / column[i], basis[i], i) for i in range(rows) if column[i] > 0]
         row = min(ratios)[2]
         table[row] = table[row] / table[row, entering]
         for i in range(rows):

@@ -9,6 +9,8 @@ from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from ncollapse.certify._active_set import (
+    FIRST_RIDGE,
+    WARM_RIDGE,
     Passive,
     nonnegative_normal_equations,
     proximal_solve,
@@ -38,7 +40,7 @@ def by_inner_products(problem: ScaledProblem) -> Iterator[Candidate]:
     if len(work.index) == 0:
         yield Direction(projector.shortest)
         return
-    start = None
+    start, ridge = None, FIRST_RIDGE
     for _ in range(ROUNDS):
         scale = float(np.mean(np.diag(work.block)))
         height = float(np.sqrt(np.mean(work.overshoot**2)))
@@ -46,9 +48,13 @@ def by_inner_products(problem: ScaledProblem) -> Iterator[Candidate]:
             return
         linear = work.overshoot / height
         gram = work.block / scale + np.outer(linear, linear)
-        passive = nonnegative_normal_equations(gram, linear, start)
+        passive = nonnegative_normal_equations(gram, linear, start, ridge)
         if passive is None:
-            return
+            # A set of critical size is the hardest one; more rows move away from it.
+            if work.extend(projector.shortest, margin=1.0).size == 0:
+                return
+            start, ridge = None, FIRST_RIDGE
+            continue
         gap = 1.0 - float(linear[passive.index] @ passive.values)
         if gap <= FEASIBLE_GAP:
             found = _multipliers(work, gram, linear, scale, passive)
@@ -62,6 +68,7 @@ def by_inner_products(problem: ScaledProblem) -> Iterator[Candidate]:
             return
         start = np.zeros(len(work.index), dtype=bool)
         start[passive.index] = start[added] = True
+        ridge = WARM_RIDGE if added.size < 0.2 * passive.index.size else FIRST_RIDGE
 
 
 class _Projector:
@@ -103,7 +110,7 @@ class _WorkingSet:
         self.all_overshoot = rest @ projector.shortest
         spare = rest.shape[1] - len(projector.own)
         positive = int(np.count_nonzero(self.all_overshoot > 0))
-        size = min(positive, 2 * spare + 40) + 20
+        size = min(positive, 3 * spare + 60) + 20
         first = np.argsort(-self.all_overshoot)[:size]
         self.index = np.empty(0, dtype=np.intp)
         self.block = np.empty((0, 0))

@@ -13,7 +13,6 @@ the current β violates. Nothing here is trusted: `ncollapse.certify.verify` che
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import qr, solve_triangular
@@ -127,9 +126,7 @@ def _least_distance_rounds(
         if len(work) and overshoot[work].max() > 0:
             spread, height = norms[work].max(), np.abs(overshoot[work]).max()
             projected = -(rest[work] / spread) @ kernel
-            answer = least_distance(
-                projected, overshoot[work] / height, tolerance=TIE_TOLERANCE
-            )
+            answer = least_distance(projected, overshoot[work] / height, tolerance=TIE_TOLERANCE)
             if answer.point is None:
                 nonneg = np.zeros(len(rest))
                 nonneg[work] = answer.multipliers

@@ -163,9 +163,7 @@ def _direction_exactly(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> b
     others, _ = integer_rows(rest)
     target = np.array([Fraction(1 << shift) for shift in shifts], dtype=object)
     guess = fractions(beta)
-    relative = (rest @ (beta / np.abs(beta).max())) / np.maximum(
-        _norms(rest), np.finfo(float).tiny
-    )
+    relative = (rest @ (beta / np.abs(beta).max())) / np.maximum(_norms(rest), np.finfo(float).tiny)
     tried: set[bytes] = set()
     for tolerance in TIGHT:
         tight = relative >= -tolerance

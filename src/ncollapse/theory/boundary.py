@@ -43,9 +43,7 @@ def expected_square_excess(mean: Any, deviation: Any) -> Any:
     return (mean**2 + deviation**2) * ndtr(ratio) + mean * deviation * _density(ratio)
 
 
-def phase_boundary(
-    means: Any, sigma: Any, counts: Any = None, target: int = 0
-) -> PhaseBoundary:
+def phase_boundary(means: Any, sigma: Any, counts: Any = None, target: int = 0) -> PhaseBoundary:
     """δ*(σ) = min_a 1 + ‖a‖² + σ⁻²[(−⟨μ_t, a⟩)₊² + Σ_{k≠t} (n_k/n_t) E(⟨μ_k, a⟩ + σ√(1+‖a‖²)g)₊²].
 
     For x = μ_k + σz, z ~ N(0, I_d), the class ``target`` can be mapped to 1 and all others below 0
