@@ -229,8 +229,14 @@ def open_pool(
     if count == 1:
         yield InProcess(job)
         return
+    settings = {
+        "distributed.comm.timeouts.connect": f"{timeout}s",
+        # without Dask's malloc setting, which gives every large array back to the system: on
+        # matrices of 600 rows a third of the time went into that
+        "distributed.nanny.pre-spawn-environ": dict.fromkeys(THREAD_VARIABLES, 1),
+    }
     with (
-        dask.config.set({"distributed.comm.timeouts.connect": f"{timeout}s"}),
+        dask.config.set(settings),
         distributed.LocalCluster(
             n_workers=count,
             threads_per_worker=1,

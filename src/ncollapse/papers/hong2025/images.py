@@ -11,29 +11,25 @@ import numpy as np
 import xarray as xr
 
 from ncollapse._checks import require
-from ncollapse.data import Dataset
+from ncollapse.certify.limits import collapse_limit
 from ncollapse.data.images import load_images
 from ncollapse.papers._registry import Findings
-from ncollapse.papers.hong2025._transition import proven_verdict
 from ncollapse.sweep import run_sweep
 from ncollapse.verdict import Verdict, judge
 
-OUTPUTS = {"largest": np.int64, "verdicts": np.int64, "proven": np.int64, "rank": np.int64}
+OUTPUTS = {"largest": np.int64, "undecided": np.int64, "capped": np.bool_, "rank": np.int64}
 FOLDER_VARIABLE = "NCOLLAPSE_DATA"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Numbers of classes (the first labels), and the numbers of images per class to try."""
+    """Numbers of classes (the first labels), and the largest number of images per class to try."""
 
     classes: tuple[int, ...]
-    counts: tuple[int, ...]
+    most: int
 
 
-SETTINGS = {
-    "quick": Settings((2, 3), tuple(range(10, 101, 10))),
-    "paper": Settings((2, 3, 10), tuple(range(10, 701, 10))),
-}
+SETTINGS = {"quick": Settings((2, 3), 400), "paper": Settings((2, 3, 10), 700)}
 
 
 def largest_counts(*, scale: str, out: Path, scheduler: str | None) -> Findings:
@@ -79,7 +75,7 @@ def compute(
         {"data": list(sources), "centred": [False, True], "classes": settings.classes},
         folder,
         outputs=OUTPUTS,
-        arguments={"folders": sources, "counts": settings.counts},
+        arguments={"folders": sources, "most": settings.most},
         seed=None,
         workers=workers,
         scheduler=scheduler,
@@ -87,57 +83,39 @@ def compute(
 
 
 def largest_count_cell(
-    data: str, centred: bool, classes: int, folders: dict[str, str], counts: list[int]
-) -> dict[str, int]:
+    data: str, centred: bool, classes: int, folders: dict[str, str], most: int
+) -> dict[str, Any]:
     """Bisect over nested subsets, the first n images of each class: fewer can only be easier.
 
     Centring subtracts the mean of the largest subset from all images, so that subsets stay nested.
-    ``largest`` is 0 where even the smallest count is infeasible.
+
+    Returns
+    -------
+    ``largest``: the largest n proven feasible. ``capped``: whether that is all there are to try.
+    ``undecided``: how many n lie between it and the least one proven infeasible. ``rank``: of all
+    images tried.
     """
-    images = load_images(range(classes), folder=folders[data] or None)
-    available = int(images.counts.min())
-    counts = [count for count in counts if count <= available]
-    whole = first_images(images, counts[-1])
+    available = load_images(range(classes), folder=folders[data] or None).counts.min()
+    images = load_images(range(classes), min(most, int(available)), folder=folders[data] or None)
     if centred:
-        whole = whole.centred()
-    low, high, tally = 0, len(counts), np.zeros(2, dtype=int)
-    while low < high:  # feasible below low, infeasible from high on
-        middle = (low + high) // 2
-        feasible = all_classes_feasible(first_images(whole, counts[middle]), tally)
-        low, high = (middle + 1, high) if feasible else (low, middle)
+        images = images.centred()
+    limit = collapse_limit(images.inputs, images.labels)
     return {
-        "largest": counts[low - 1] if low else 0,
-        "verdicts": int(tally[0]),
-        "proven": int(tally[1]),
-        "rank": int(np.linalg.matrix_rank(whole.inputs)),
+        "largest": limit.size,
+        "capped": limit.next_size is None,
+        "undecided": 0 if limit.next_size is None else limit.next_size - limit.size - 1,
+        "rank": int(np.linalg.matrix_rank(images.inputs)),
     }
 
 
-def first_images(data: Dataset, count: int) -> Dataset:
-    """The first ``count`` images of each class."""
-    rows = [np.flatnonzero(data.labels == k)[:count] for k in range(data.num_classes)]
-    keep = np.concatenate(rows)
-    return Dataset(data.inputs[keep], data.labels[keep], data.classes, data.name)
-
-
-def all_classes_feasible(data: Dataset, tally: np.ndarray) -> bool:
-    """Whether every class is proven feasible; counts verdicts and proven ones in ``tally``."""
-    for k in range(data.num_classes):
-        answer = proven_verdict(data.of_class(k), data.inputs[data.labels != k])
-        tally += (1, answer is not None)
-        if not answer:
-            return False
-    return True
-
-
 def claims(results: xr.Dataset) -> list[Verdict]:
-    """All verdicts proven, and none beyond the rank of the data."""
+    """Every limit is exact, and none exceeds the rank of the images."""
     return [
         judge(
             "proven",
-            "share of the verdicts that are proven against rounding",
-            measured=float(results["proven"].sum() / results["verdicts"].sum()),
-            predicted=1.0,
+            "numbers of images per class for which neither answer is proven",
+            measured=float(results["undecided"].sum()),
+            predicted=0.0,
             tolerance=0.0,
             source="hong2025 (2.12), each with its certificate",
         ),
@@ -165,8 +143,9 @@ def draw(settings: Settings, results: xr.Dataset, path: Path) -> None:
     axes[0].set_ylabel("largest n per class that can collapse")
     figure.legend(handles=artists, loc="outside upper center", ncols=2)
     figure.supxlabel(
-        f"first n images of each class, n up to {max(settings.counts)} in steps of "
-        f"{settings.counts[1] - settings.counts[0]}; every class must be feasible",
+        f"first n images of each class, at most {settings.most}; every class must be feasible, "
+        "and both the n shown and n + 1 are decided with proof\n"
+        "(+: all images tried can collapse)",
         fontsize=8,
     )
     figure.savefig(path, dpi=150)
@@ -180,7 +159,9 @@ def plot_largest(axis: Any, results: xr.Dataset) -> list[Any]:
     for centred, shift, colour, hatch, label in styles:
         values = results["largest"].sel(centred=centred).values
         bars = axis.bar(places + shift, values, 0.38, color=colour, hatch=hatch, label=label)
-        axis.bar_label(bars, fontsize=9)
+        capped = results["capped"].sel(centred=centred).values
+        labels = [f"{v}+" if more else f"{v}" for v, more in zip(values, capped, strict=True)]
+        axis.bar_label(bars, labels, fontsize=9)
         sets.append(bars)
     axis.set_xticks(places, [str(k) for k in results["classes"].values])
     return sets

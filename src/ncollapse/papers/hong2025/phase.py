@@ -54,7 +54,7 @@ def _spread(start: float, stop: float, count: int) -> tuple[float, ...]:
 ANGLES = tuple(np.linspace(0.0, np.pi, 5).tolist())
 FIGURE_1 = {
     "quick": Settings(2, 100, ANGLES, _spread(0.16, 1.6, 10), _spread(1.0, 2.0, 21), 4),
-    "paper": Settings(2, 300, ANGLES, _spread(0.08, 1.6, 20), _spread(1.0, 2.0, 26), 10),
+    "paper": Settings(2, 300, ANGLES, _spread(0.08, 1.6, 20), _spread(1.0, 2.0, 21), 10),
 }
 FIGURE_2 = {
     "quick": Settings(4, 50, (), _spread(0.16, 1.6, 10), _spread(1.0, 4.0, 31), 4),
