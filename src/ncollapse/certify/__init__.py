@@ -8,7 +8,13 @@ from ncollapse.certify.certificate import (
     verify_certificate,
 )
 from ncollapse.certify.feasibility import solve
-from ncollapse.certify.limits import CollapseLimit, RandomLayer, collapse_limit, random_layer
+from ncollapse.certify.limits import (
+    CollapseLimit,
+    RandomLayer,
+    centre_exactly,
+    collapse_limit,
+    random_layer,
+)
 from ncollapse.certify.verify import Verification, verify
 
 __all__ = [
@@ -20,6 +26,7 @@ __all__ = [
     "Multipliers",
     "RandomLayer",
     "Verification",
+    "centre_exactly",
     "certify",
     "collapse_limit",
     "random_layer",

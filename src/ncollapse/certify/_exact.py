@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import math
 from fractions import Fraction
 
 import numpy as np
+
+from ncollapse.certify._factor import pivot_order
+
+HAVE_FLINT = importlib.util.find_spec("flint") is not None
+PYTHON_ELIMINATION = 1_000_000
+FLINT_ENTRIES = 2_000_000
+GUESS_BITS = 45
 
 
 def integer_rows(matrix: np.ndarray) -> tuple[np.ndarray, list[int]]:
@@ -37,12 +46,19 @@ def common_integers(values: np.ndarray) -> tuple[np.ndarray, int]:
     return out, bottom
 
 
-def solution_near(
-    matrix: np.ndarray, right: np.ndarray, guess: np.ndarray, order: np.ndarray
-) -> np.ndarray | None:
-    """An exact solution of matrix·x = right that keeps ``guess`` outside a basis of columns.
+def is_within_reach(rows: int, columns: int) -> bool:
+    """Whether `solution_near` takes seconds rather than minutes on a system of this size."""
+    if HAVE_FLINT and rows * columns <= FLINT_ENTRIES:
+        return True
+    return rows * columns * min(rows, columns) <= PYTHON_ELIMINATION
 
-    Fraction-free Gauss–Jordan elimination (Bareiss); columns enter the basis in ``order``.
+
+def solution_near(
+    matrix: np.ndarray, right: np.ndarray, guess: np.ndarray, floats: np.ndarray
+) -> np.ndarray | None:
+    """An exact solution of matrix·x = right that stays at ``guess`` outside a basis of columns.
+
+    Large systems go to python-flint where it is installed.
 
     Parameters
     ----------
@@ -50,11 +66,52 @@ def solution_near(
         ``(p, q)`` object array of integers.
     right, guess
         ``(p,)`` and ``(q,)`` object arrays of fractions.
+    floats
+        ``(p, q)`` the matrix with rows and columns scaled at will, from which a well-conditioned
+        basis is chosen; it has no influence on exactness.
 
     Returns
     -------
-    ``(q,)`` fractions, or None when the system has no solution.
+    ``(q,)`` fractions, or None when there is no solution (or, for large systems, none was found).
     """
+    order, rank = pivot_order(floats)
+    if matrix.size * min(matrix.shape) <= PYTHON_ELIMINATION:
+        return _by_elimination(matrix, right, guess, order)
+    columns = order[:rank]
+    rows = pivot_order(floats[:, columns].T)[0][:rank]
+    return _by_flint(matrix, right, guess, rows, columns)
+
+
+def _by_flint(
+    matrix: np.ndarray, right: np.ndarray, guess: np.ndarray, rows: np.ndarray, columns: np.ndarray
+) -> np.ndarray | None:
+    """Solve on a square block by Dixon's p-adic lifting, then check every equation."""
+    flint = importlib.import_module("flint")
+    largest = max(abs(guess))
+    unit = largest / (1 << GUESS_BITS)
+    solution = np.array([unit * round(value / unit) for value in guess], dtype=object)
+    solution[columns] = Fraction(0)
+    whole, bottom = common_integers(solution)
+    missing, more = common_integers(right - (matrix @ whole) / Fraction(bottom))
+    block = flint.fmpq_mat(flint.fmpz_mat(matrix[np.ix_(rows, columns)].tolist()))
+    goal = flint.fmpq_mat(flint.fmpz_mat([[value] for value in missing]))
+    part = flint.fmpq_mat(flint.fmpz_mat([[missing[i]] for i in rows]))
+    try:
+        found = block.solve(part, algorithm="dixon")
+    except ZeroDivisionError:
+        return None
+    if flint.fmpq_mat(flint.fmpz_mat(matrix[:, columns].tolist())) * found != goal:
+        return None
+    for place, column in enumerate(columns):
+        value = found[place, 0]
+        solution[column] = Fraction(int(value.p), int(value.q) * more)
+    return solution
+
+
+def _by_elimination(
+    matrix: np.ndarray, right: np.ndarray, guess: np.ndarray, order: np.ndarray
+) -> np.ndarray | None:
+    """Fraction-free Gauss–Jordan elimination (Bareiss); columns enter the basis in ``order``."""
     missing, bottom = common_integers(right - matrix @ guess)
     table = np.column_stack([matrix, missing])
     used = 0

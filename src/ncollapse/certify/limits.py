@@ -86,6 +86,32 @@ def collapse_limit(
     )
 
 
+def centre_exactly(inputs: Any) -> np.ndarray:
+    """(N x_i − Σ_j x_j)/2^k for integer-valued inputs: centred up to a factor, without rounding.
+
+    Centring changes what can collapse, a factor does not. Subtracting a rounded mean instead
+    breaks exact linear relations between coordinates, such as pixels that are used by the same few
+    images, and leaves questions that no arithmetic can settle. 2^k is the power of two above N.
+
+    Raises
+    ------
+    ValueError
+        Inputs that are not integers, or so large that N times their range exceeds 2^53.
+    """
+    data = np.asarray(inputs, dtype=np.float64)
+    if data.ndim != 2 or not np.isfinite(data).all() or (data != np.rint(data)).any():
+        raise ValueError(
+            f"inputs must be a finite matrix (N, d) of integers, but its shape is {data.shape}"
+        )
+    count = len(data)
+    if 2.0 * count * np.abs(data).max(initial=0.0) >= 2.0**53:
+        raise ValueError(
+            f"inputs must stay below 2^52 when multiplied by their number {count}, "
+            f"but the largest is {np.abs(data).max():.6g}"
+        )
+    return np.ldexp(count * data - data.sum(axis=0), -count.bit_length())
+
+
 @dataclass(frozen=True)
 class RandomLayer:
     """Three layers, the first random: rank N of its features σ(XW_1) is enough for collapse.

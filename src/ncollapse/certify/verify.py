@@ -18,10 +18,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from scipy.linalg import qr
-from scipy.linalg.lapack import dpotrf
 
-from ncollapse.certify._exact import fractions, integer_rows, solution_near
+from ncollapse.certify._exact import (
+    common_integers,
+    fractions,
+    integer_rows,
+    is_within_reach,
+    solution_near,
+)
+from ncollapse.certify._factor import cholesky
 from ncollapse.certify._scaling import scale_rows
 from ncollapse.certify._types import Candidate, Direction
 
@@ -34,7 +39,6 @@ WIDEST = 900
 
 ROUND_UP = 1.0 + 1e-9
 EXACT_PRODUCTS = 200_000
-EXACT_ELIMINATION = 1_000_000
 BESIDE = 1e-8
 """An answer may miss its equations, and an exact one may differ from it, by this share at most."""
 
@@ -89,8 +93,7 @@ def smallest_singular_value_at_least(matrix: np.ndarray, bound: float) -> bool:
     if not np.isfinite(shift) or shift >= trace:
         return False
     gram.flat[:: rows + 1] -= shift
-    factor, info = dpotrf(gram, lower=1, clean=0, overwrite_a=1)
-    return info == 0 and bool((np.diag(factor) > 0).all())
+    return cholesky(gram) is not None
 
 
 def _verify_direction(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> Verification:
@@ -157,13 +160,14 @@ def _direction_in_floats(scaled: _ScaledDirection, rest: np.ndarray) -> bool:
 
 
 def _direction_exactly(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> bool:
-    if (len(own) + len(rest)) * own.shape[1] > EXACT_PRODUCTS:
+    if not is_within_reach(len(own), own.shape[1]):
         return False
     rows, shifts = integer_rows(own)
     others, _ = integer_rows(rest)
     target = np.array([Fraction(1 << shift) for shift in shifts], dtype=object)
     guess = fractions(beta)
-    relative = (rest @ (beta / np.abs(beta).max())) / np.maximum(_norms(rest), np.finfo(float).tiny)
+    own_floats, rest_floats = scale_rows(own)[0], scale_rows(rest)[0] if len(rest) else rest
+    relative = rest_floats @ np.ldexp(beta, -int(np.frexp(np.abs(beta).max())[1]))
     tried: set[bytes] = set()
     for tolerance in TIGHT:
         tight = relative >= -tolerance
@@ -171,14 +175,14 @@ def _direction_exactly(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> b
             continue
         tried.add(tight.tobytes())
         system = np.vstack([rows, others[tight]])
-        if system.size * min(system.shape) > EXACT_ELIMINATION:
+        if not is_within_reach(*system.shape):
             continue
         goal = np.concatenate([target, np.full(int(tight.sum()), Fraction(0))])
-        scaled = np.vstack([scale_rows(own)[0], scale_rows(rest)[0][tight] if len(rest) else rest])
-        order = qr(scaled, mode="r", pivoting=True)[1]
-        exact = solution_near(system, goal, guess, order)
-        if exact is not None and _beside(exact, guess) and all(others @ exact <= 0):
-            return True
+        exact = solution_near(system, goal, guess, np.vstack([own_floats, rest_floats[tight]]))
+        if exact is not None and _beside(exact, guess):
+            whole, _ = common_integers(exact)
+            if all(others @ whole <= 0):
+                return True
     return False
 
 
@@ -245,7 +249,8 @@ def _scaled_multipliers(
     own: np.ndarray, rest: np.ndarray, free: np.ndarray, nonneg: np.ndarray
 ) -> _ScaledMultipliers | None:
     """None where the sizes leave the range of floating-point numbers."""
-    used = nonneg > 0
+    # Samples with multiplier zero stay out: then columns that only they touch cancel exactly.
+    own, free, used = own[free != 0], free[free != 0], nonneg > 0
     rows, exponents = scale_rows(own)
     spread = exponents.max() - exponents
     weights, others = np.concatenate([free, nonneg[used]]), np.empty((0, own.shape[1]))
@@ -310,24 +315,23 @@ def _multipliers_repaired(
     own: np.ndarray, rest: np.ndarray, free: np.ndarray, nonneg: np.ndarray
 ) -> bool:
     total = -float(free.sum())
-    largest = nonneg.max(initial=0.0)
+    own, free, largest = own[free != 0], free[free != 0], nonneg.max(initial=0.0)
     for support in (0.0, BESIDE):
         used = nonneg > support * largest
         rows = np.vstack([own, rest[used]])
-        columns = rows.any(axis=0)
-        rows = rows[:, columns]
-        if rows.size > EXACT_PRODUCTS or rows.size * min(rows.shape) > EXACT_ELIMINATION:
+        rows = rows[:, rows.any(axis=0)]
+        if not is_within_reach(rows.shape[1] + 1, len(rows)):
             continue
-        whole, _ = integer_rows(rows.T)
-        counted = np.array([1] * len(own) + [0] * int(used.sum()), dtype=object)
-        system = np.vstack([whole, counted])
-        goal = np.array([Fraction(0)] * len(whole) + [Fraction(-1)], dtype=object)
+        counted = np.concatenate([np.ones(len(own)), np.zeros(np.count_nonzero(used))])
+        system = np.vstack([integer_rows(rows.T)[0], integer_rows(counted[None])[0]])
+        goal = np.full(len(system), Fraction(0))
+        goal[-1] = Fraction(-1)
         weights = np.concatenate([free, nonneg[used]]) / total
-        preference = np.concatenate([np.full(len(own), np.abs(weights).max()), weights[len(own) :]])
-        scaled = scale_rows(rows)[0].T * preference if rows.size else np.zeros((0, len(rows)))
-        order = qr(np.vstack([scaled, counted.astype(float) * preference]), mode="r", pivoting=True)
+        # Large multipliers are the last to lose their sign, so they are to form the basis.
+        preference = np.where(counted > 0, np.abs(weights).max(), weights)
+        floats = np.vstack([scale_rows(rows)[0].T, counted]) * preference
         guess = fractions(weights)
-        exact = solution_near(system, goal, guess, order[1])
+        exact = solution_near(system, goal, guess, floats)
         if exact is not None and _beside(exact, guess) and all(exact[len(own) :] >= 0):
             return True
         if not used.any():
