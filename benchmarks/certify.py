@@ -14,9 +14,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
-
 import cvxpy as cp
 import numpy as np
 from scipy.optimize import linprog
@@ -72,9 +69,9 @@ PEERS: dict[str, Solver] = {
 }
 
 
-def timed(run: Callable[[], object]) -> tuple[float, object]:
+def timed(run: Callable, *arguments: object) -> tuple:
     start = time.perf_counter()
-    result = run()
+    result = run(*arguments)
     return time.perf_counter() - start, result
 
 
@@ -83,15 +80,15 @@ def measure(means: np.ndarray, n: int, ratio: float, seeds: int, peers: dict[str
     others: dict[str, list[float]] = {name: [] for name in peers}
     unequal = dict.fromkeys(peers, 0)
     for seed in range(seeds):
-        data = gaussian_mixture(means, n, SIGMA, int(round(ratio * n)), seed)
+        data = gaussian_mixture(means, n, SIGMA, round(ratio * n), seed)
         own, rest = data.inputs[data.labels == 0], data.inputs[data.labels != 0]
         for name, peer in peers.items():
             # Ours is timed beside each of the others, so that both meet the same noise.
-            seconds, answer = timed(lambda: solve(own, rest))
-            more, check = timed(lambda: verify(own, rest, answer))
+            seconds, answer = timed(solve, own, rest)
+            more, check = timed(verify, own, rest, answer)
             ours.append(seconds)
             proven.append(seconds + more)
-            taken, told = timed(lambda: peer(own, rest))
+            taken, told = timed(peer, own, rest)
             others[name].append(taken)
             verdict = "feasible" if isinstance(answer, Direction) else "infeasible"
             unequal[name] += told != verdict
@@ -124,6 +121,8 @@ def row(setting: str, ratio: float, seeds: int, found: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        raise SystemExit("set OMP_NUM_THREADS=1: the comparison is for one thread")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--ratios", type=float, nargs="*")
     parser.add_argument("--skip", nargs="*", default=[])

@@ -1,4 +1,4 @@
-"""Best errors under collapse: the limit against exact programs, the programs against definitions."""
+"""Best errors under collapse: the limit against exact programs, these against definitions."""
 
 import numpy as np
 import pytest

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotrs
+
+from ncollapse.certify._factor import cholesky, cholesky_solve
 
 FIRST_RIDGE = 1e-2
 WARM_RIDGE = 1e-4
@@ -93,7 +94,7 @@ def _solve_on(
     factor = ridged_factor(gram[np.ix_(index, index)], ridge)
     if factor is None:
         return None
-    return Passive(index, dpotrs(factor, linear[index], lower=1)[0], factor)
+    return Passive(index, cholesky_solve(factor, linear[index]), factor)
 
 
 def _without_ridge(gram: np.ndarray, linear: np.ndarray, stage: Passive) -> Passive | None:
@@ -114,8 +115,7 @@ def ridged_factor(block: np.ndarray, ridge: float) -> np.ndarray | None:
     """Lower Cholesky factor of block + ridge·I (the upper triangle is arbitrary), or None."""
     shifted = np.array(block, order="F")
     shifted.flat[:: len(shifted) + 1] += ridge
-    factor, info = dpotrf(shifted, lower=1, clean=0, overwrite_a=1)
-    return factor if info == 0 else None
+    return cholesky(shifted)
 
 
 def proximal_solve(
@@ -124,7 +124,7 @@ def proximal_solve(
     """Iterate x ← x + (block + ridge)⁻¹(target − block x) until it stalls."""
     values, previous = start, np.inf
     for step in range(60):
-        change = dpotrs(factor, target - block @ values, lower=1)[0]
+        change = cholesky_solve(factor, target - block @ values)
         values = values + change
         relative = np.abs(change).max() / max(np.abs(values).max(), np.finfo(float).tiny)
         if relative < 1e-12 or (step > 5 and relative > 0.9 * previous):

@@ -8,12 +8,12 @@ import math
 from fractions import Fraction
 
 import numpy as np
-from scipy.linalg import qr
+
+from ncollapse.certify._factor import pivot_order
 
 HAVE_FLINT = importlib.util.find_spec("flint") is not None
 PYTHON_ELIMINATION = 1_000_000
 FLINT_ENTRIES = 2_000_000
-RANK_TOLERANCE = 1e-10
 GUESS_BITS = 45
 
 
@@ -74,13 +74,11 @@ def solution_near(
     -------
     ``(q,)`` fractions, or None when there is no solution (or, for large systems, none was found).
     """
-    triangle, order = qr(floats, mode="r", pivoting=True, check_finite=False)
+    order, rank = pivot_order(floats)
     if matrix.size * min(matrix.shape) <= PYTHON_ELIMINATION:
         return _by_elimination(matrix, right, guess, order)
-    pivots = np.abs(np.diag(triangle))
-    rank = int(np.count_nonzero(pivots > RANK_TOLERANCE * pivots[0]))
     columns = order[:rank]
-    rows = qr(floats[:, columns].T, mode="r", pivoting=True, check_finite=False)[1][:rank]
+    rows = pivot_order(floats[:, columns].T)[0][:rank]
     return _by_flint(matrix, right, guess, rows, columns)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.linalg.lapack import dpotrf, dpotrs
 
 from ncollapse.certify._active_set import (
     FIRST_RIDGE,
@@ -16,6 +15,7 @@ from ncollapse.certify._active_set import (
     proximal_solve,
     ridged_factor,
 )
+from ncollapse.certify._factor import cholesky, cholesky_solve
 from ncollapse.certify._scaling import ScaledProblem
 from ncollapse.certify._types import Candidate, Direction, Multipliers
 
@@ -80,14 +80,13 @@ class _Projector:
 
     @classmethod
     def of(cls, own: np.ndarray, target: np.ndarray) -> _Projector | None:
-        factor, info = dpotrf(own @ own.T, lower=1, clean=0)
-        pivots = np.diag(factor)
-        if info != 0 or pivots.min() < WORST_PIVOT * pivots.max():
+        factor = cholesky(own @ own.T)
+        if factor is None or np.diag(factor).min() < WORST_PIVOT * np.diag(factor).max():
             return None
         return cls(own, target, factor)
 
     def coefficients(self, right: np.ndarray) -> np.ndarray:
-        return dpotrs(self.factor, right, lower=1)[0]
+        return cholesky_solve(self.factor, right)
 
     def corrected(self, beta: np.ndarray, rounds: int = 1) -> np.ndarray:
         for _ in range(rounds):
@@ -215,7 +214,7 @@ def _multipliers(
     for _ in range(3):
         left = projector.off(values @ rows)
         short = linear[index] * (1.0 - linear[index] @ values) - rows @ left / scale
-        values = np.maximum(values + dpotrs(factor, short, lower=1)[0], 0.0)
+        values = np.maximum(values + cholesky_solve(factor, short), 0.0)
     total = values @ rows
     free = -projector.coefficients(projector.own @ total)
     free -= projector.coefficients(projector.own @ (projector.own.T @ free + total))

@@ -15,15 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.linalg import lstsq, qr, solve_triangular
+from scipy.linalg import solve_triangular
 
+from ncollapse.certify._factor import pivoted_qr
 from ncollapse.certify._scaling import ScaledProblem, shared_row
 from ncollapse.certify._simplex import exact_candidate, is_affordable
 from ncollapse.certify._types import Candidate, Direction, Multipliers
 from ncollapse.certify._working_set import by_inner_products
 from ncollapse.least_distance import least_distance
 
-RANK_TOLERANCE = 1e-11
 RANGE_TOLERANCE = 1e-8
 SIGN_TOLERANCE = 1e-9
 TIE_TOLERANCE = 1e-7
@@ -80,11 +80,9 @@ def _trivial(own: np.ndarray, rest: np.ndarray) -> Multipliers | None:
 def _by_orthogonal_factors(problem: ScaledProblem) -> Iterator[Candidate]:
     """One pivoted QR of the class, then Lawson–Hanson: slower, for rank-deficient or tight data."""
     own, target = problem.own, problem.target
-    basis, triangle, order = qr(own.T, pivoting=True, check_finite=False)
-    pivots = np.abs(np.diag(triangle))
-    rank = int(np.count_nonzero(pivots > RANK_TOLERANCE * pivots[0]))
+    basis, triangle, order, rank = pivoted_qr(own.T, full=True)
     corner = triangle[:rank, :rank]
-    coordinates = solve_triangular(corner, target[order[:rank]], trans="T", check_finite=False)
+    coordinates = solve_triangular(corner.T, target[order[:rank]], lower=True, check_finite=False)
     predicted = triangle[:rank, rank:].T @ coordinates
     missed = np.abs(predicted - target[order[rank:]]).max(initial=0.0)
     if missed > RANGE_TOLERANCE * (1.0 + np.abs(predicted).max(initial=0.0)):
@@ -119,7 +117,7 @@ def _sparsified(problem: ScaledProblem, found: Multipliers) -> Multipliers:
     weights = np.where(kept, weights, 0.0)
     system = rows[kept].T
     for _ in range(2):
-        weights[kept] -= lstsq(system, system @ weights[kept], check_finite=False)[0]
+        weights[kept] -= np.linalg.lstsq(system, system @ weights[kept])[0]
     first = len(problem.own)
     free, nonneg = weights[:first], np.maximum(weights[first:], 0.0)
     total = -float(problem.target @ free)
@@ -128,9 +126,8 @@ def _sparsified(problem: ScaledProblem, found: Multipliers) -> Multipliers:
 
 def _off_range(own: np.ndarray, target: np.ndarray) -> np.ndarray:
     """u with Aᵀu = 0 and tᵀu = −1: minus the part of the target outside the range of A."""
-    basis, triangle, _ = qr(own, mode="economic", pivoting=True, check_finite=False)
-    pivots = np.abs(np.diag(triangle))
-    basis = basis[:, pivots > RANK_TOLERANCE * pivots[0]]
+    basis, _, _, rank = pivoted_qr(own)
+    basis = basis[:, :rank]
     outside = target - basis @ (basis.T @ target)
     outside -= basis @ (basis.T @ outside)
     return -outside / (target @ outside)

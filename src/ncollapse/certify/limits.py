@@ -91,7 +91,7 @@ def centre_exactly(inputs: Any) -> np.ndarray:
 
     Centring changes what can collapse, a factor does not. Subtracting a rounded mean instead
     breaks exact linear relations between coordinates, such as pixels that are used by the same few
-    images, and leaves questions that no arithmetic can settle. 2^k is the power of two next above N.
+    images, and leaves questions that no arithmetic can settle. 2^k is the power of two above N.
 
     Raises
     ------

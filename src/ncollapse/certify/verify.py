@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf
 
 from ncollapse.certify._exact import (
     common_integers,
@@ -27,6 +26,7 @@ from ncollapse.certify._exact import (
     is_within_reach,
     solution_near,
 )
+from ncollapse.certify._factor import cholesky
 from ncollapse.certify._scaling import scale_rows
 from ncollapse.certify._types import Candidate, Direction
 
@@ -93,8 +93,7 @@ def smallest_singular_value_at_least(matrix: np.ndarray, bound: float) -> bool:
     if not np.isfinite(shift) or shift >= trace:
         return False
     gram.flat[:: rows + 1] -= shift
-    factor, info = dpotrf(gram, lower=1, clean=0, overwrite_a=1)
-    return info == 0 and bool((np.diag(factor) > 0).all())
+    return cholesky(gram) is not None
 
 
 def _verify_direction(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> Verification:

@@ -231,7 +231,8 @@ def _check_means(means: Any) -> np.ndarray:
     centres = np.asarray(means, dtype=np.float64)
     if centres.ndim != 2 or centres.shape[0] < 2 or centres.shape[1] < 1:
         raise ValueError(
-            f"means must be a matrix (K, r) with at least two rows, but its shape is {centres.shape}"
+            "means must be a matrix (K, r) with at least two rows, "
+            f"but its shape is {centres.shape}"
         )
     check_finite("means", centres)
     return centres

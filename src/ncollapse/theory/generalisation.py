@@ -7,11 +7,11 @@ the exact program on one sample, and hong2025's two bounds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq, minimize_scalar
 from scipy.special import ndtr
 from scipy.stats import multivariate_normal
 
@@ -46,8 +46,8 @@ def best_error(sigma: Any, ratio: Any, norm: float = 1.0) -> np.ndarray:
     )
     errors = np.empty(levels.shape)
     for place in np.ndindex(levels.shape):
-        level = check_positive("sigma", levels[place])
-        relative = check_positive("ratio", ratios[place])
+        level = check_positive("sigma", float(levels[place]))
+        relative = check_positive("ratio", float(ratios[place]))
         slope = _largest_slope(level / norm, relative)
         errors[place] = ndtr(-slope / (level / norm * np.sqrt(1.0 + slope**2)))
     return errors
@@ -59,14 +59,35 @@ def _largest_slope(noise: float, ratio: float) -> float:
         return float(length**2 + expected_square_excess(-slope, noise * length) / noise**2 - ratio)
 
     most = float(np.sqrt(max(ratio - 1.0, 0.0)))
-    bottom = minimize_scalar(height, bounds=(0.0, max(most, 1.0)), options={"xatol": 1e-12})
-    lowest, at = float(bottom.fun), float(bottom.x)
+    at = _bisect(lambda slope: _steepness(slope, noise), 0.0, max(most, 1.0))
+    lowest = height(at)
     if lowest > 0:
         raise ValueError(
             f"ratio must be at least the phase boundary {lowest + ratio:.6g} at this noise, "
             f"or no neuron collapses the data, but it is {ratio:.6g}"
         )
-    return float(brentq(height, at, max(most, at), xtol=1e-14)) if height(most) > 0 else most
+    return _bisect(height, at, max(most, at))
+
+
+def _steepness(slope: float, noise: float) -> float:
+    """φ'(a), up to the positive factor 2: increasing, because φ is convex."""
+    length = np.sqrt(1.0 + slope**2)
+    inside = ndtr(-slope / (noise * length))
+    density = np.exp(-0.5 * (slope / (noise * length)) ** 2) / np.sqrt(2.0 * np.pi)
+    by_mean = -slope * inside + noise * length * density
+    return float(slope + (-by_mean + noise**2 * slope * inside) / noise**2)
+
+
+def _bisect(increasing: Callable[[float], float], low: float, high: float) -> float:
+    """Where an increasing function changes sign; ``high`` where it stays below zero."""
+    if increasing(high) <= 0:
+        return high
+    while high - low > 4e-16 * (1.0 + high):
+        middle = 0.5 * (low + high)
+        if middle in (low, high):
+            break
+        low, high = (low, middle) if increasing(middle) > 0 else (middle, high)
+    return low
 
 
 def theorem7a_error(
@@ -227,7 +248,8 @@ def _overtaken(winner: np.ndarray, other: np.ndarray, mean: np.ndarray, sigma: f
 
 
 def _orthant(mean: np.ndarray, covariance: np.ndarray) -> float:
-    return float(multivariate_normal.cdf(np.zeros(2), mean, covariance, allow_singular=True))
+    joint: Any = multivariate_normal
+    return float(joint.cdf(np.zeros(2), mean, covariance, allow_singular=True))
 
 
 def _check_sample(own: Any, rest: Any, mean: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
