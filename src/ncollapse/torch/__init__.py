@@ -1,8 +1,8 @@
 """Neural collapse in people's own PyTorch networks.
 
 `NeuralCollapse` is a torchmetrics metric, `measure_model` goes over a loader, `FeatureTap` catches
-features with a hook, `SimplexETFHead` is a fixed classifier. The callbacks for Lightning and for the
-Hugging Face Trainer are imported when they are first asked for.
+features with a hook, `SimplexETFHead` is a fixed classifier. The callbacks for Lightning and for
+the Hugging Face Trainer are imported when they are first asked for.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def unpack_batch(batch: Any) -> tuple[Any, Tensor]:
 
 
 def call_model(model: torch.nn.Module, inputs: Any) -> Any:
-    """Mappings are keyword arguments, tuples and lists positional ones, anything else is the one."""
+    """Mappings are keyword arguments, tuples and lists positional ones, the rest is one input."""
     if isinstance(inputs, Mapping):
         return model(**inputs)
     if isinstance(inputs, (tuple, list)):
@@ -60,7 +60,7 @@ def moved(
 
 
 def logits_of(output: Any) -> Tensor | None:
-    """The logits in what a model returns: the tensor, the entry "logits", or the first of a tuple."""
+    """The logits a model returns: the tensor, the entry "logits", or the first of a tuple."""
     if isinstance(output, Mapping):
         output = output.get("logits")
     elif not isinstance(output, (Tensor, tuple, list)):

@@ -21,9 +21,9 @@ class NeuralCollapseTrainerCallback(TrainerCallback):
 
     >>> trainer.add_callback(NeuralCollapseTrainerCallback(trainer))  # doctest: +SKIP
 
-    The pass is made in evaluation mode over the trainer's loader of ``split``, or over ``loader``, and
-    leaves mode and random state as they were. Under several processes each goes over its own shard and
-    the statistics are merged. Names are ``{prefix}_{metric}``.
+    The pass is made in evaluation mode over the trainer's loader of ``split``, or over ``loader``,
+    and leaves mode and random state as they were. Under several processes each goes over its own
+    shard and the statistics are merged. Names are ``{prefix}_{metric}``.
 
     Parameters
     ----------

@@ -17,12 +17,12 @@ STAGES = ("train", "validation", "test")
 
 
 class NeuralCollapseCallback(Callback):
-    """Logs the collapse of the features that enter the classifier, with whatever logger is attached.
+    """Logs the collapse of the features that enter the classifier to whatever logger is attached.
 
-    In each of ``stages`` the features are caught in the forward passes that Lightning makes anyway, so
-    watching costs no forward pass. During "train" the weights move and layers are in training mode
-    while the statistics gather. The papers' definition, one set of weights in evaluation mode, is
-    what ``loader`` gives: it is gone through after the epoch and logged as stage "loader".
+    In each of ``stages`` the features are caught in the forward passes that Lightning makes anyway,
+    so watching costs no forward pass. During "train" the weights move and layers are in training
+    mode while the statistics gather. The papers' definition, one set of weights in evaluation mode,
+    is what ``loader`` gives: it is gone through after the epoch and logged as stage "loader".
 
     Names are ``{prefix}/{stage}/{metric}``; they can be monitored by other callbacks. The ranks'
     statistics are merged.

@@ -80,9 +80,9 @@ def measure_model(
     Raises
     ------
     ValueError, TypeError
-        No classifier whose outputs are the logits; a module that does not exist, does not run or runs
-        twice; labels that are no class; features with NaN (layer, batch and row are named); an empty
-        loader; an iterator where two passes are needed.
+        No classifier whose outputs are the logits; a module that does not exist, does not run or
+        runs twice; labels that are no class; features with NaN (layer, batch and row are named); an
+        empty loader; an iterator where two passes are needed.
     """
     names = _metric_names(preset, nc4 or against is not None)
     model = unwrapped(model)
@@ -134,7 +134,7 @@ def measure_model(
 
 
 class _HeadSearch:
-    """The tap on the classifier's input: given, or found by comparing outputs in the first batch."""
+    """The tap on the classifier's input: named, or found by its outputs in the first batch."""
 
     def __init__(self, runner: Runner, head: str | nn.Module | None, stack: ExitStack) -> None:
         self._runner = runner
@@ -189,7 +189,8 @@ class _HeadSearch:
         logits = logits_of(output)
         if logits is None:
             raise ValueError(
-                f"model returns a {type(output).__name__} without logits: pass the classifier as head"
+                f"model returns a {type(output).__name__} without logits: "
+                "pass the classifier or its name as head"
             )
         logits = pooled(logits.detach(), self._runner.labels, "mean")
         chosen = None
@@ -267,8 +268,8 @@ def _second_pass(
             _feed(samples[key].update, features, labels, key or found.name, number)
     if count != summaries[None].num_samples:
         raise ValueError(
-            f"loader gave {summaries[None].num_samples} samples in the first pass and {count} in the "
-            "second: nc4 needs the same samples twice"
+            f"loader gave {summaries[None].num_samples} samples in the first pass and {count} in "
+            "the second: nc4 needs the same samples twice"
         )
     return samples
 

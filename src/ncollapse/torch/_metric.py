@@ -20,7 +20,7 @@ STATES = tuple(ClassStats(1, 1).state_dict())
 
 
 class _StateView:
-    """A metric state that torchmetrics reads and writes while `ClassStats` does the accumulating."""
+    """A metric state that torchmetrics reads and writes while `ClassStats` accumulates."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -58,10 +58,10 @@ class NeuralCollapse(Metric):
 
     After `compute`, the attribute ``undefined`` says why each metric that it left out has no value.
 
-    Features may be float16, bfloat16, float32 or float64, mixed at will. They must be on the metric's
-    device: put the metric there with ``.to(device)``. The sums stay float64 whatever dtype the
-    surrounding module is cast to. ``forward`` returns the metrics of its batch alone and costs a merge
-    of the state; ``update`` is much cheaper.
+    Features may be float16, bfloat16, float32 or float64, mixed at will. They must be on the
+    metric's device: put the metric there with ``.to(device)``. The sums stay float64 whatever dtype
+    the surrounding module is cast to. ``forward`` returns the metrics of its batch alone and costs
+    a merge of the state; ``update`` is much cheaper.
     """
 
     is_differentiable = False
@@ -97,7 +97,7 @@ class NeuralCollapse(Metric):
         return tuple(range(self.num_classes)) if self._classes is None else self._classes
 
     def update(self, features: Tensor, labels: Tensor) -> None:
-        """Take in ``features`` (B, D) and integer ``labels`` (B,); errors are those of `ClassStats`."""
+        """Take in ``features`` (B, D) and integer ``labels`` (B,); errors as in `ClassStats`."""
         if not isinstance(features, Tensor):
             raise TypeError(f"features must be a tensor, but it is a {type(features).__name__}")
         if self._is_synced:
@@ -144,11 +144,14 @@ class NeuralCollapse(Metric):
     def _empty(self) -> ClassStats:
         return ClassStats(self.num_classes, self.num_features, classes=self._classes)
 
+    def _fresh(self) -> dict[str, Tensor]:
+        return {name: torch.as_tensor(self._defaults[name]).clone() for name in STATES}
+
     def _loaded(self, state: Mapping[str, Tensor]) -> ClassStats:
         return self._empty().load_state_dict(state)
 
     def _at_rest(self) -> dict[str, Tensor]:
-        """The state as tensors of fixed dtype; accumulating goes on from them at the next update."""
+        """The state as tensors of fixed dtype; the next update goes on from them."""
         if self._stats is not None:
             self._held = _doubled(self._stats.state_dict())
             self._stats = None
@@ -187,7 +190,7 @@ class NeuralCollapse(Metric):
         self._stats = None
         self._held = merged.state_dict()
         if not self._held["counts"].any():
-            self._held = {name: self._defaults[name].clone() for name in STATES}
+            self._held = self._fresh()
 
     def _apply(self, fn: Callable, exclude_state: Sequence[str] = "") -> nn.Module:
         def moved(tensor: Tensor) -> Tensor:

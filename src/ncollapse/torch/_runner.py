@@ -19,16 +19,13 @@ from ncollapse.torch._taps import FeatureTap, Pool, aligned, check_pool, head_ro
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The module itself inside `torch.compile` and data-parallel wrappers, where hooks are heard."""
+    """The module inside `torch.compile` and data-parallel wrappers, where hooks are heard."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, but it is a {type(model).__name__}")
-    while True:
-        if hasattr(model, "_orig_mod"):
-            model = model._orig_mod
-        elif isinstance(model, (DataParallel, DistributedDataParallel)):
-            model = model.module
-        else:
-            return model
+    inner = getattr(model, "_orig_mod", model)
+    if isinstance(inner, (DataParallel, DistributedDataParallel)):
+        inner = inner.module
+    return model if inner is model else unwrapped(inner)
 
 
 @contextmanager

@@ -86,7 +86,7 @@ class FeatureTap:
     def take(self) -> Tensor:
         """The tensor of the last forward pass, once.
 
-        Raises ``ValueError`` when the module did not run since the last call, or ran more than once.
+        Raises ``ValueError`` when the module did not run since the last call, or ran twice.
         """
         calls, value = self.calls, self._value
         self.clear()
@@ -141,7 +141,7 @@ def check_pool(pool: Pool) -> Pool:
 def pooled(value: Tensor, labels: Tensor, pool: Pool) -> Tensor:
     """A new ``(rows, D)`` tensor with a row for every label.
 
-    Values (…, D) with labels of shape (…) are one row for each label. Otherwise rows are the samples:
+    Values (…, D) with labels of shape (…) are one row for each label. Otherwise rows are samples:
     (B, D) stays, "mean" averages (B, C, H, W, …) over the places and (B, T, D) over the tokens,
     "flatten" joins everything but the first axis, a function decides for itself.
     """
@@ -156,7 +156,7 @@ def pooled(value: Tensor, labels: Tensor, pool: Pool) -> Tensor:
 
 
 def head_rows(value: Tensor, labels: Tensor, pool: Pool, name: str) -> Tensor:
-    """`pooled` for what enters a classifier, which is not averaged unless ``pool`` is a function."""
+    """`pooled` for what enters a classifier, which only a function as ``pool`` may reduce."""
     if value.ndim > 2 and not callable(pool) and value.shape[:-1] != labels.shape:
         raise ValueError(
             f"the input of head {name!r} has shape {tuple(value.shape)} for labels of shape "
