@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torchmetrics import MetricCollection
+from torchmetrics.utilities.checks import check_forward_full_state_property
 from torchmetrics.utilities.exceptions import TorchMetricsUserError
 
 from ncollapse.metrics import measure
@@ -85,6 +86,21 @@ def test_forward_gives_the_batch_and_accumulates_everything(full):
     expected = measure(features.numpy(), labels.numpy(), preset=["nc1_quotient", "cdnv"]).metrics
     assert as_floats(metric.compute()) == pytest.approx(expected, rel=1e-9)
     assert metric.update_count == 3
+
+
+def test_what_torchmetrics_checks_of_a_metric(capsys):
+    features, labels = cluster(20)
+    arguments = {"num_classes": K, "num_features": D}
+    batch = {"features": features, "labels": labels}
+    check_forward_full_state_property(NeuralCollapse, arguments, batch, [3], reps=1)
+    assert "Partial state for 3 steps" in capsys.readouterr().out  # reached if results are equal
+    metric, other = NeuralCollapse(**arguments), NeuralCollapse(**arguments)
+    assert hash(metric) != hash(other)
+    for constant in ("is_differentiable", "higher_is_better", "full_state_update"):
+        with pytest.raises(RuntimeError, match="Can't change const"):
+            setattr(metric, constant, True)
+    metric(features.requires_grad_(), labels)
+    assert not any(value.requires_grad for value in metric.compute().values())
 
 
 def test_reset_forgets_everything():
