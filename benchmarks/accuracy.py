@@ -98,7 +98,7 @@ def main() -> None:
         more.append(f"| {exact:.2e} | {abs(found / exact - 1):.1e} |")
     text = (
         "# Accuracy at collapse\n\n"
-        f"Relative error of nc1 from float32 features, K = {NUM_CLASSES}, D = {DIM}, class means of "
+        f"Relative error of nc1, float32 features, K = {NUM_CLASSES}, D = {DIM}, class means of "
         "norm 10 to 100.\nNaive is E[hhᵀ] − μμᵀ in one pass, two-pass subtracts the class means "
         "in a second; both in float32.\n\n" + "\n".join(lines) + "\n\n"
         "Directional collapse, avg 1 − cos(h, μ_y), one pass, float32 features of lengths 0.3 to "
