@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +56,7 @@ class Dataset:
         vector = check_labels("labels", np.asarray(labels), matrix.shape[0])
         classes, indices, counts = np.unique(vector, return_inverse=True, return_counts=True)
         if classes.size < 2:
-            raise ValueError(
-                f"labels must name at least two classes, but all are {classes[0]!s}"
-            )
+            raise ValueError(f"labels must name at least two classes, but all are {classes[0]!s}")
         if counts.min() < least_per_class:
             smallest = int(np.argmin(counts))
             raise ValueError(
@@ -87,7 +86,9 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Separability:
-    """How far data are from orthogonal separability (min2025): ⟨x_i, x_j⟩ > 0 within a class, < 0 across.
+    """How far data are from orthogonal separability (min2025).
+
+    That is ⟨x_i, x_j⟩ > 0 within a class and < 0 across classes.
 
     Inner products are reported as cosines too, because only their sign matters.
     ``violating_share`` counts pairs i < j whose inner product has the wrong sign (zero included).
@@ -159,24 +160,35 @@ def load_arrays(path: str | Path, names: tuple[str, ...]) -> Mapping[str, np.nda
         The file cannot be opened.
     """
     path = Path(path)
+    with open(path, "rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise ValueError(f"{path} is truncated or not an .npz archive")
+        file.seek(0)
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                missing = [name for name in names if name not in archive.files]
+                if missing:
+                    raise ValueError(
+                        f"{path} lacks {', '.join(missing)}; "
+                        f"it holds {', '.join(archive.files) or 'nothing'}"
+                    )
+                return {name: _member(path, archive, name) for name in archive.files}
+        except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _member(path: Path, archive: Any, name: str) -> np.ndarray:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError(f"{path} is a single array, not an .npz archive")
-            missing = [name for name in names if name not in archive.files]
-            if missing:
-                raise ValueError(
-                    f"{path} lacks {', '.join(missing)}; it holds {', '.join(archive.files) or 'nothing'}"
-                )
-            return {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:  # pyright: ignore
-        raise ValueError(f"{path} is truncated or not an .npz archive: {error}") from error
+        array = archive[name]
     except ValueError as error:
-        if "allow_pickle" in str(error) or "pickled" in str(error):
+        if "allow_pickle" in str(error):
             raise ValueError(
-                f"{path} holds pickled objects, which are refused: save plain numeric arrays"
+                f"{path}: {name} holds pickled objects, which are refused; save plain numbers"
             ) from error
-        raise
+        raise ValueError(f"{path}: {name} is damaged: {error}") from error
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{path}: {name} is not an array")
+    return array
 
 
 def load_npz(path: str | Path, *, least_per_class: int = 1) -> Dataset:
