@@ -119,6 +119,21 @@ def test_samples_of_wildly_different_sizes():
     assert certificate.verified
 
 
+@pytest.mark.parametrize("seed", range(3), ids=lambda seed: f"seed={seed}")
+def test_coordinates_of_any_size_never_give_a_wrong_verdict(seed):
+    rng = np.random.default_rng(seed)
+    proven = 0
+    for _ in range(10):
+        plain, labels = oracle.degenerate_instance(rng)
+        inputs = np.ldexp(plain.astype(float), rng.integers(-400, 400, plain.shape[1]))
+        for index, entry in enumerate(certify(inputs, labels).classes):
+            truth = oracle.exactly_feasible(plain, labels, index)
+            if entry.verified:
+                assert entry.verdict == ("feasible" if truth else "infeasible")
+                proven += 1
+    assert proven > 20
+
+
 def least_norm(own, rest):
     """Dykstra-free oracle: the dual quadratic programme by projected gradient, literally."""
     rows = np.vstack([own, rest])
