@@ -155,7 +155,15 @@ def wait_for_more(log: Path, before: int, process: subprocess.Popen[bytes]) -> N
 
 
 def start(folder: Path, log: Path, workers: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, __file__, "--workers", str(workers), "--child", str(folder), str(log)]
+    command = [
+        sys.executable,
+        __file__,
+        "--workers",
+        str(workers),
+        "--child",
+        str(folder),
+        str(log),
+    ]
     return subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
 
 
