@@ -126,17 +126,26 @@ def test_the_settings_at_paper_scale_are_the_papers():
 
 
 def test_theorem_7_is_computed_judged_and_drawn(tmp_path):
-    settings = generalisation.Settings(25, (2.0, 4.0), (0.5, 1.5), 3)
+    settings = generalisation.Settings(25, (2.5, 4.0), (0.5, 1.5), 3)
     results = generalisation.compute(settings, tmp_path / "sweep", workers=0)
     assert bool((results["pair"] >= results["pair_bound"] - 1e-9).all())
     verdicts = generalisation.claims(settings, results)
     assert {v.claim: v.status for v in verdicts} == dict.fromkeys(
-        ("best error", "lower bound", "low noise", "two neurons"), "holds"
+        ("found", "best error", "lower bound", "low noise", "two neurons"), "holds"
     )
     wrong = results.assign(neuron=results["neuron"] + 0.3)
-    assert generalisation.claims(settings, wrong)[0].status == "fails"
+    assert {v.claim: v.status for v in generalisation.claims(settings, wrong)}["best error"] == (
+        "fails"
+    )
     generalisation.draw(settings, results, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_sample_without_a_collapsed_neuron_is_marked(monkeypatch):
+    monkeypatch.setattr(generalisation, "best_pair", lambda *a: None)
+    found = generalisation.error_cell(2.0, 1.0, 0, 0, 5)
+    assert found["found"] is False
+    assert np.isnan(found["pair"])
 
 
 @pytest.mark.parametrize("ratio", [1.6, 2.0, 4.0, 30.0])
