@@ -126,8 +126,8 @@ def kill_and_resume(kills: int, workers: int, seed: int) -> str:
             "# Killing a sweep",
             "",
             f"`python benchmarks/sweep_kills.py --kills {kills} --workers {workers} --seed {seed}`: "
-            f"{reference.size:,} cells of {1000 * PAUSE:g} ms, SIGKILL to the whole process group at "
-            "random moments (every fifth within six seconds of the start, the others within 0.7 s of "
+            f"{reference.size:,} cells of {1000 * PAUSE:g} ms, SIGKILL to the whole "
+            "process group at random moments (every fifth within six seconds of the start, the others within 0.7 s of "
             "the first cell), then a resume to the end.",
             "",
             "| | |",

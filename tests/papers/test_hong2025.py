@@ -216,7 +216,7 @@ def test_a_registered_experiment_runs_and_reports(tmp_path, monkeypatch):
 def test_names_and_scales_are_checked(tmp_path):
     with pytest.raises(ValueError, match=r"name must be one of hong2025\.figure1, .*'figure9'"):
         papers.reproduce("figure9")
-    with pytest.raises(ValueError, match="scale must be one of quick, paper"):
+    with pytest.raises(ValueError, match=r"scale of hong2025\.figure1 must be one of quick, paper"):
         papers.reproduce("hong2025.figure1", "huge", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -28,7 +28,7 @@ OUTPUTS = {"found": np.bool_, "neuron": np.float64, "pair": np.float64, "pair_bo
 
 @dataclass(frozen=True)
 class Settings:
-    """Samples per class and the grid; ratios of at least 2 let collapse occur with probability 1."""
+    """Samples per class and the grid; from ratio 2 on collapse occurs with probability 1."""
 
     count: int
     ratios: tuple[float, ...]
@@ -191,9 +191,9 @@ def draw(settings: Settings, results: xr.Dataset, path: Path) -> None:
     axes[0].set_ylabel("misclassification error")
     figure.legend(handles=artists, loc="outside upper center", ncols=3)
     figure.supxlabel(
-        f"n = {settings.count} per class, {settings.trials} samples at each σ. The lower bounds are "
-        "drawn at c₁ = c₂ = 0;\nthe printed one, stated for d ≥ 2n log n, takes the unlikely case of "
-        "its proof and overshoots",
+        f"n = {settings.count} per class, {settings.trials} samples at each σ. "
+        "The lower bounds are drawn at c₁ = c₂ = 0;\nthe printed one, stated for d ≥ 2n log n, "
+        "takes the unlikely case of its proof and overshoots",
         fontsize=8,
     )
     figure.savefig(path, dpi=150)
@@ -246,5 +246,7 @@ def plot_errors(axis: Any, settings: Settings, results: xr.Dataset, ratio: float
             markerfacecolor="none",
             label=label,
         )
-    axis.set(xscale="log", yscale="log", ylim=(1e-10, 1.0))
+    axis.set(xscale="log", yscale="log", ylim=(1e-8, 1.0))
+    axis.set_xticks([0.2, 0.5, 1.0, 2.0], ["0.2", "0.5", "1", "2"])
+    axis.set_xticks([], minor=True)
     return lines
