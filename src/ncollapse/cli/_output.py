@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from ncollapse import __version__
@@ -61,6 +68,30 @@ def flow_progress(what: str) -> Iterator[Callable[[float, float], None]]:
             progress.update(task, description=f"{what}: s = {s:.4g}, log(1/L) = {level:.6g}")
 
         yield update
+
+
+@contextmanager
+def batch_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr with the time left; silent where stderr is not a terminal."""
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+def check_writable_file(option: str, path: Path) -> None:
+    """Raise ``OSError`` naming ``option`` unless a file can be written at ``path``."""
+    existed = path.exists()
+    try:
+        with open(path, "ab"):
+            pass
+        if not existed:
+            path.unlink()
+    except OSError as error:
+        raise OSError(f"{option} {path} cannot be written: {error.strerror}") from error
 
 
 def writable_folder(path: Path) -> Path:
