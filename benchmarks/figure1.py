@@ -49,7 +49,7 @@ def main() -> None:
         f"`python benchmarks/figure1.py --scale {options.scale}`: {cells:,} cells, n = "
         f"{settings.count}, {int(results[0]['verdicts'].sum()):,} programs solved by bisection, "
         f"{int(results[0]['proven'].sum()):,} verdicts proven; from nothing to the finished file, "
-        f"start of the workers included, medians of {options.repeat}.",
+        f"start of the workers included, median of {options.repeat}.",
         "",
         "| workers | seconds | speed-up |",
         "|---|---|---|",
@@ -67,10 +67,10 @@ def main() -> None:
         whole = median(programs) * cells
         lines += [
             "",
-            f"One linear program a cell, HiGHS in one thread, {len(programs)} random cells: median "
-            f"{median(programs):.2f} s (from {min(programs):.2f} to {max(programs):.2f}), so "
+            f"One linear program a cell, HiGHS in one thread, {len(programs)} random cells: "
+            f"median {median(programs):.2f} s (from {min(programs):.2f} to {max(programs):.2f}), so "
             f"{whole / 3600:.1f} h for all cells on one core, {whole / first:,.0f} times "
-            f"{options.workers[0]} worker's time above. Verdicts equal: {agree} of {len(programs)}.",
+            f"{options.workers[0]} worker's time. Verdicts equal: {agree} of {len(programs)}.",
         ]
     report = "\n".join(lines)
     print(report)
