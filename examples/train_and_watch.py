@@ -66,7 +66,7 @@ def train_and_watch(
     found = {}
     for epoch in range(epochs + 1):
         if epoch % watch_every == 0 or epoch == epochs:
-            found[epoch] = measure_model(model, batches, layers=LAYERS, nc4=True)
+            found[epoch] = measure_model(model, batches, layers=LAYERS[:-1], nc4=True)
             for name, value in found[epoch].metrics.items():
                 if writer is not None:
                     writer.add_scalar(f"nc/{name}", value, epoch)
