@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 from ncollapse.models import Model, Parameters
+
+INTERRUPTED = "Interrupted"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +52,33 @@ class Trajectory:
     evaluations: int
     seconds: float
     compile_seconds: float
-    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether an interrupt ended the run."""
+        return self.stopped.startswith(INTERRUPTED)
+
+    def save(self, path: str | Path) -> None:
+        """Write the path to an npz file: every array of this record, and why it ended.
+
+        Observations, snapshots and final parameters are prefixed with their group's name.
+        """
+        arrays = {
+            name: getattr(self, name)
+            for name in (
+                "s",
+                "log_time",
+                "log_inverse_loss",
+                "norm",
+                "speed",
+                "drift",
+                "snapshot_s",
+            )
+        }
+        for group in ("observations", "snapshots", "parameters"):
+            arrays |= {f"{group}.{name}": leaf for name, leaf in getattr(self, group).items()}
+        with open(path, "wb") as file:
+            np.savez_compressed(file, stopped=np.array(self.stopped), **arrays)
 
     def features_at(self, snapshot: int = -1) -> np.ndarray:
         """Last-layer features ``(N, D)`` at a snapshot."""
@@ -79,7 +108,6 @@ class Trajectory:
             "evaluations": self.evaluations,
             "seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
-            **self.settings,
         }
 
 
