@@ -11,6 +11,7 @@ from ncollapse.papers._style import Theme, theme
 from ncollapse.report._page import Illustration
 
 _DOTS_PER_INCH = 140
+_SHOWN_PER_INCH = 86
 
 
 def illustrate(
@@ -22,9 +23,8 @@ def illustrate(
     draw: Callable[[Figure], object],
 ) -> Illustration:
     """Draw once for light and once for dark pages; ``size`` is in inches."""
-    return Illustration(
-        name, title, caption, alt, _png(draw, size, "light"), _png(draw, size, "dark")
-    )
+    light, dark = _png(draw, size, "light"), _png(draw, size, "dark")
+    return Illustration(name, title, caption, alt, light, dark, round(_SHOWN_PER_INCH * size[0]))
 
 
 def _png(draw: Callable[[Figure], object], size: tuple[float, float], name: Theme) -> bytes:

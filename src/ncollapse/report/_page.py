@@ -25,7 +25,8 @@ class Fact:
 class Illustration:
     """A figure: PNG bytes for light and dark pages, and the words around it.
 
-    ``name`` is the stem of its file; ``alt`` says what is seen to those who cannot see it.
+    ``name`` is the stem of its file; ``alt`` says what is seen to those who cannot see it;
+    ``width`` is how wide it is shown, in CSS pixels, where there is room.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Illustration:
     alt: str
     light: bytes
     dark: bytes
+    width: int
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,8 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as a percentage of three digits; shares too small to show are a power of ten."""
-    return f"{number(100 * share)} %"
+    """A share as a percentage of three digits; below 0.001 % only that is said."""
+    return "< 0.001 %" if 0 < share < 1e-5 else f"{number(100 * share)} %"
 
 
 def closeness(verdict: Verdict) -> float | None:

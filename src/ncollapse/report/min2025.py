@@ -88,8 +88,8 @@ def _facts(run: Run, panels: Panels) -> list[Fact]:
     if cosines:
         facts.append(
             Fact(
-                "weights against class averages",
-                f"{min(cosines):.3f} – {max(cosines):.3f}",
+                "weights resemble class averages",
+                f"{min(cosines):.2f} to {max(cosines):.2f}",
                 "cosine between a group's average input weight and its class's average input",
             )
         )
@@ -127,9 +127,7 @@ def _poster(run: Run, panels: Panels) -> Section:
         kind = {"projection": "3d"} if solid else {}
         axes = figure.subplots(1, 3, subplot_kw=kind)
         for ax, (name, projection) in zip(axes, shown, strict=True):
-            _figures.principal_components(
-                ax, projection, data, hollow=run.alignment.dead_samples
-            )
+            _figures.principal_components(ax, projection, data, hollow=run.alignment.dead_samples)
             ax.set_title(
                 f"{name}\nrank-{count} error {percent(projection.error)}", loc="center", y=0.97
             )
@@ -148,7 +146,7 @@ def _poster(run: Run, panels: Panels) -> Section:
                 f"on the diagonal and blue elsewhere; {percent(run.separability.violating_share)} of "
                 "pairs have the wrong sign.",
                 "Matrix of pairwise cosines of the inputs, in one block for each pair of classes.",
-                (7.4, 5.8),
+                (7.6, 6.0),
                 lambda figure: _figures.digit_correlation(
                     figure.subplots(), panels.correlation, classes
                 ),
@@ -177,7 +175,7 @@ def _poster(run: Run, panels: Panels) -> Section:
                 "there are classes can hold.",
                 "Scatter plots of the inputs, of the features at alignment and of the features at "
                 "the end, coloured by class.",
-                (12.0, 4.9),
+                (12.0, 5.2),
                 components,
             ),
         ],
@@ -340,7 +338,10 @@ def _made(run: Run) -> Section:
         ["seed", str(run.seed)],
         ["steps accepted / rejected", f"{trajectory.steps} / {trajectory.rejected}"],
         ["relative drift of conserved quantities", number(float(trajectory.drift[-1]))],
-        ["seconds (and to compile)", f"{trajectory.seconds:.1f} ({trajectory.compile_seconds:.1f})"],
+        [
+            "seconds (and to compile)",
+            f"{trajectory.seconds:.1f} ({trajectory.compile_seconds:.1f})",
+        ],
         ["the run ended", trajectory.stopped],
     ]
     return Section(

@@ -100,7 +100,7 @@ def principal_components(
         groups.append(
             ax.scatter(
                 *own.T,
-                s=16,
+                s=20,
                 color=colours[k],
                 marker=markers[k],
                 linewidths=0,
@@ -215,4 +215,4 @@ def _plain_box(ax: Axes3D, points: np.ndarray) -> None:
         ax.text(*(1.1 * end), f"PC{axis + 1}", color=ink(), fontsize=8, ha="center", va="center")
     ax.set_axis_off()
     ax.view_init(elev=22, azim=35)
-    ax.set_box_aspect((1, 1, 1), zoom=1.25)
+    ax.set_box_aspect((1, 1, 1), zoom=1.45)
