@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ncollapse.papers.min2025 import Run, _figures, _timelines
 from ncollapse.papers.min2025._panels import Panels, compute_panels
 from ncollapse.report._images import illustrate
-from ncollapse.report._page import Fact, Illustration, Page, Section, Table, number, percent
+from ncollapse.report._page import Fact, Page, Section, Table, number, percent
 from ncollapse.report._render import prepare_folder, write_page
 
 _MOST_SHOWN = 6
@@ -55,9 +55,9 @@ def build_page(run: Run) -> Page:
 def _lead(run: Run) -> str:
     width = run.trajectory.parameters["hidden"].shape[0]
     opening = (
-        f"A two-layer ReLU network of {width} neurons was trained by exact gradient flow from almost "
-        f"zero, up to log(1/L) = {number(run.trajectory.log_inverse_loss[-1])}. The theory says "
-        "where it must end before it starts: one group of neurons a class, all features of a class "
+        f"A two-layer ReLU network of {width} neurons was trained by exact gradient flow from "
+        f"almost zero, up to log(1/L) = {number(run.trajectory.log_inverse_loss[-1])}. The "
+        "theory says where it must end before it starts: one group of neurons a class, all features of a class "
         "in one direction, directions of different classes at right angles. "
     )
     if run.separability.separable:
@@ -75,9 +75,9 @@ def _facts(run: Run, panels: Panels) -> list[Fact]:
     facts = [
         Fact(
             f"outside {count} dimensions",
-            f"{percent(panels.inputs.error)} → {percent(panels.features_aligned.error)}",
+            f"{percent(panels.inputs.error, 2)} → {percent(panels.features_aligned.error, 2)}",
             "of the squared norm: inputs, then features once neurons are aligned "
-            f"({percent(panels.features_end.error)} at the end)",
+            f"({percent(panels.features_end.error, 2)} at the end)",
         ),
         Fact(
             "pairs that break the assumption",
@@ -129,7 +129,7 @@ def _poster(run: Run, panels: Panels) -> Section:
         for ax, (name, projection) in zip(axes, shown, strict=True):
             _figures.principal_components(ax, projection, data, hollow=run.alignment.dead_samples)
             ax.set_title(
-                f"{name}\nrank-{count} error {percent(projection.error)}", loc="center", y=0.97
+                f"{name}\nrank-{count} error {percent(projection.error)}", loc="center", y=1.0
             )
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
@@ -142,9 +142,9 @@ def _poster(run: Run, panels: Panels) -> Section:
             illustrate(
                 "digit-correlation",
                 "Which inputs point the same way",
-                "Cosine of every pair of inputs, sorted by class. The theorem asks for orange blocks "
-                f"on the diagonal and blue elsewhere; {percent(run.separability.violating_share)} of "
-                "pairs have the wrong sign.",
+                "Cosine of every pair of inputs, sorted by class. The theorem asks for orange "
+                "blocks on the diagonal and blue elsewhere; "
+                f"{percent(run.separability.violating_share)} of pairs have the wrong sign.",
                 "Matrix of pairwise cosines of the inputs, in one block for each pair of classes.",
                 (7.6, 6.0),
                 lambda figure: _figures.digit_correlation(
@@ -155,9 +155,9 @@ def _poster(run: Run, panels: Panels) -> Section:
                 "neuron-weights",
                 "What each group of neurons looks for",
                 "Above, the average input weight of the neurons of each class; below, the average "
-                "input of that class (orange positive, blue negative). Right, every neuron's output "
-                "weight against the class directions of a simplex ETF (dashed). A neuron is counted "
-                "to the class whose direction its output weight is nearest to: the exact groups of "
+                "input of that class (orange positive, blue negative). Right, every neuron's "
+                "output weight against the directions of a simplex ETF (dashed). A neuron is "
+                "counted to the class whose direction its output weight is nearest to: the exact groups of "
                 "the theorem can be empty on data that are not orthogonally separable.",
                 "Average input weights beside average inputs, and output weights along the "
                 "directions of a simplex.",
@@ -212,16 +212,16 @@ def _watched(run: Run, panels: Panels) -> Section:
         )
     return Section(
         "How it got there",
-        "Time runs on a clock that keeps moving when the loss is astronomically small: s grows like "
-        "log log t, so the end of the axis is a time no ordinary training reaches.",
+        "Time runs on a clock that keeps moving when the loss is astronomically small: s grows "
+        "like log log t, so the end of the axis is a time no ordinary training reaches.",
         [
             illustrate(
                 "loss-and-norms",
                 "Loss, norm and margins",
                 "log(1/L), L the summed loss; the norm of all weights; the smallest margin of each "
                 "class, which the theory sends to one common value (dashed). The upper axis gives "
-                "log t, t the time of ordinary gradient flow; equal steps of s multiply log t once t "
-                "is large.",
+                "log t, t the time of ordinary gradient flow; equal steps of s multiply log t once "
+                "t is large.",
                 "Three curves over rescaled time: log inverse loss, norm, margins.",
                 (12.0, 4.1),
                 progress,
@@ -229,9 +229,9 @@ def _watched(run: Run, panels: Panels) -> Section:
             illustrate(
                 "alignment",
                 "Alignment and collapse",
-                "Top left, neurons whose sign pattern is exactly one class, another set of samples, "
-                "or empty. Top right, the share of activations that are what alignment asks for, "
-                "and how closely output weights follow the simplex; the ring marks the snapshot of "
+                "Top left, neurons whose sign pattern is exactly one class, another set of "
+                "samples, or empty. Top right, the share of activations that are what alignment "
+                "asks for, and how closely output weights follow the simplex; the ring marks the snapshot of "
                 f"the figure above. Bottom, distances from collapse (lower is closer). {when}",
                 "Shares of neurons, agreement with alignment, collapse metrics and rank error over "
                 "rescaled time.",
@@ -277,9 +277,9 @@ def _predicted(run: Run, panels: Panels) -> Section:
         "exact",
     ]
     text = (
-        "From the data alone: u_k is the direction that classifies class k with the largest margin "
-        "γ_k, and the input weights of its neurons should end along it with mass "
-        "s_k² = γ_k⁻¹ / (2 Σ_j γ_j⁻¹)."
+        "From the data alone: uₖ is the direction that classifies class k with the largest margin "
+        "γₖ, and the input weights of its neurons should end along it with mass "
+        "sₖ² = γₖ⁻¹ / (2 Σⱼ γⱼ⁻¹)."
     )
     if run.no_limit is not None:
         text += f" No prediction exists for these data: {run.no_limit}."
@@ -290,9 +290,9 @@ def _predicted(run: Run, panels: Panels) -> Section:
             illustrate(
                 "masses",
                 "Masses and directions, class by class",
-                "Left, the share of ‖θ‖² in the input weights of each group: bars measured, diamonds "
-                "predicted. Right, how closely those weights follow the max-margin direction. Groups "
-                "are taken by output weights, as above.",
+                "Left, the share of ‖θ‖² in the input weights of each group: bars measured, "
+                "diamonds predicted. Right, how closely those weights follow the max-margin "
+                "direction. Groups are taken by output weights, as above.",
                 "Bars of measured masses with predicted masses, and cosines to the max-margin "
                 "directions.",
                 (11.0, 4.0),
@@ -309,11 +309,15 @@ def _dead(run: Run) -> Section:
     classes = run.data.classes[run.data.labels[rows]]
     listed = ", ".join(f"{row} (class {name})" for row, name in zip(rows, classes, strict=True))
     lost = len(rows) * np.log(run.data.num_classes)
+    opening, holding = (
+        ("On one sample", "It holds")
+        if len(rows) == 1
+        else (f"On each of {len(rows)} samples", "Together they hold")
+    )
     return Section(
         "Samples the network gave up on",
-        f"On {len(rows)} {'sample' if len(rows) == 1 else 'samples'} every neuron is off: the "
-        "output is zero and so is the gradient, and the loss of each stays at "
-        f"log {run.data.num_classes}. Together they hold L above {number(lost)} for ever, "
+        f"{opening} every neuron is off: the output is zero, so is the gradient, and the loss "
+        f"stays at log {run.data.num_classes}. {holding} L above {number(lost)} for ever, "
         f"and log(1/L) below {number(-float(np.log(lost)))}. Rows: {listed}.",
         [
             illustrate(
@@ -346,6 +350,6 @@ def _made(run: Run) -> Section:
     ]
     return Section(
         "How this was computed",
-        "Adaptive Runge–Kutta in float64 along dθ/ds = −∇ log L, whose path is that of gradient flow.",
+        "Adaptive Runge–Kutta in float64 along dθ/ds = −∇ log L, on gradient flow's own path.",
         tables=[Table(["", "value"], rows)],
     )

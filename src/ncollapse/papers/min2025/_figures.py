@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
+from matplotlib.container import BarContainer
 from matplotlib.figure import FigureBase
 from matplotlib.image import AxesImage
 from mpl_toolkits.mplot3d import Axes3D
@@ -123,11 +124,13 @@ def principal_components(
     return groups
 
 
-def group_masses(ax: Axes, panels: Panels, predicted: np.ndarray | None, names: Sequence[str]):
+def group_masses(
+    ax: Axes, panels: Panels, predicted: np.ndarray | None, classes: np.ndarray
+) -> BarContainer:
     """Share of ‖θ‖² in the input weights of each group: bars measured, diamonds predicted."""
-    where = np.arange(len(names))
-    bars = ax.bar(where, panels.masses, width=0.55, color=class_colours(len(names)), alpha=0.75)
-    ax.set_xticks(where, [f"class {name}" for name in names])
+    where = np.arange(len(classes))
+    bars = ax.bar(where, panels.masses, width=0.55, color=class_colours(len(classes)), alpha=0.75)
+    ax.set_xticks(where, [f"class {name}" for name in classes])
     top = float(panels.masses.max())
     if predicted is not None:
         ax.scatter(where, predicted, marker="D", s=60, color=ink(), zorder=3, label="predicted")
@@ -135,16 +138,16 @@ def group_masses(ax: Axes, panels: Panels, predicted: np.ndarray | None, names: 
         ax.legend(loc="upper right", bbox_to_anchor=(1.0, 1.12))
     for k, mass in enumerate(panels.masses):
         ax.text(k, 0.02 * top, f"{mass:.4f}", ha="center", va="bottom", fontsize=9)
-    ax.set_ylabel("mass  ‖W_k‖² / ‖θ‖²")
+    ax.set_ylabel("mass  ‖Wₖ‖² / ‖θ‖²")
     ax.set_ylim(0, 1.15 * top if top > 0 else 1)
     return bars
 
 
-def margin_cosines(ax: Axes, panels: Panels, names: Sequence[str]) -> PathCollection:
+def margin_cosines(ax: Axes, panels: Panels, classes: np.ndarray) -> PathCollection:
     """Cosine between the input weights of each group and the max-margin direction of its class."""
     known = [k for k, value in enumerate(panels.cos_to_max_margin) if value is not None]
     values = [panels.cos_to_max_margin[k] for k in known]
-    colours = class_colours(len(names))
+    colours = class_colours(len(classes))
     lows = [0.0] * len(known)
     ax.vlines(known, lows, values, colors=[colours[k] for k in known], linewidth=2)
     shown = ax.scatter(known, values, s=60, color=[colours[k] for k in known], zorder=3)
@@ -153,10 +156,10 @@ def margin_cosines(ax: Axes, panels: Panels, names: Sequence[str]) -> PathCollec
             f"{value:.4f}", (k, value), (0, 9), textcoords="offset points", ha="center", fontsize=9
         )
     ax.axhline(1.0, color=ink(), linestyle="--", linewidth=1)
-    ax.set_xticks(np.arange(len(names)), [f"class {name}" for name in names])
-    ax.set_xlim(-0.6, len(names) - 0.4)
+    ax.set_xticks(np.arange(len(classes)), [f"class {name}" for name in classes])
+    ax.set_xlim(-0.6, len(classes) - 0.4)
     ax.set_ylim(0, 1.15)
-    ax.set_ylabel("cosine to u_k")
+    ax.set_ylabel("cosine to uₖ")
     return shown
 
 
@@ -210,9 +213,9 @@ def _plain_box(ax: Axes3D, points: np.ndarray) -> None:
     ):
         setter(middle - half, middle + half)
         end = np.zeros(3)
-        end[axis] = min(reach, middle + half)
+        end[axis] = min(reach, middle + half) / 1.1
         ax.plot(*np.column_stack([np.zeros(3), end]), color=faint(), linewidth=0.9)
-        ax.text(*(1.1 * end), f"PC{axis + 1}", color=ink(), fontsize=8, ha="center", va="center")
+        ax.text(*(1.09 * end), f"PC{axis + 1}", color=ink(), fontsize=8, ha="center", va="center")
     ax.set_axis_off()
     ax.view_init(elev=22, azim=35)
-    ax.set_box_aspect((1, 1, 1), zoom=1.45)
+    ax.set_box_aspect((1, 1, 1), zoom=1.25)

@@ -44,7 +44,7 @@ def time_axis(ax: Axes, trajectory: Trajectory) -> Axes:
             kept.append(index)
     top = ax.secondary_xaxis("top")
     top.set_xticks([places[i] for i in kept], [f"{inside[i]:g}" for i in kept])
-    top.set_xlabel("log t", fontsize=9, loc="right", labelpad=-2)
+    top.set_xlabel("log t", fontsize=9)
     return top
 
 
@@ -147,9 +147,13 @@ def agreement(ax: Axes, run: Run, panels: Panels) -> list[Line2D]:
     """How far the sign patterns and the output weights are aligned, at each snapshot."""
     s = run.trajectory.snapshot_s
     colours = class_colours(2)
-    (signs,) = ax.plot(s, panels.agreement, color=colours[0], label="activations as aligned")
+    (signs,) = ax.plot(s, panels.agreement, color=colours[0], label="activations, share as aligned")
     (outputs,) = ax.plot(
-        s, panels.output_cosine, color=colours[1], linestyle="--", label="cosine of v_j to its ETF"
+        s,
+        panels.output_cosine,
+        color=colours[1],
+        linestyle="--",
+        label="output weight to its ETF direction",
     )
     best = s[panels.aligned], panels.agreement[panels.aligned]
     ax.plot(*best, marker="o", color=colours[0], markersize=8, markerfacecolor="none")
