@@ -117,7 +117,7 @@ def undrawn(monkeypatch):
 
 
 def test_dead_samples_are_named_with_what_they_cost(run, html, undrawn):
-    assert "Rows: 4 (class 1)." in html
+    assert "Row: 4 (class 1)." in html
     assert number(float(np.log(3))) in html
     alive = replace(run, alignment=replace(run.alignment, dead_samples=np.array([], dtype=int)))
     assert not any("dead" in figure.name for figure in build_page(alive).figures)

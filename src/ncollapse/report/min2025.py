@@ -57,8 +57,8 @@ def _lead(run: Run) -> str:
     opening = (
         f"A two-layer ReLU network of {width} neurons was trained by exact gradient flow from "
         f"almost zero, up to log(1/L) = {number(run.trajectory.log_inverse_loss[-1])}. The "
-        "theory says where it must end before it starts: one group of neurons a class, all features of a class "
-        "in one direction, directions of different classes at right angles. "
+        "theory says where it must end before it starts: one group of neurons a class, all "
+        "features of a class in one direction, different classes at right angles. "
     )
     if run.separability.separable:
         return opening + "These data satisfy its assumption, so every claim can be checked."
@@ -125,11 +125,11 @@ def _poster(run: Run, panels: Panels) -> Section:
     def components(figure: Figure) -> None:
         solid = all(projection.coordinates.shape[1] == 3 for _, projection in shown)
         kind = {"projection": "3d"} if solid else {}
-        axes = figure.subplots(1, 3, subplot_kw=kind)
+        axes = figure.subplots(1, 3, squeeze=False, subplot_kw=kind)[0]
         for ax, (name, projection) in zip(axes, shown, strict=True):
             _figures.principal_components(ax, projection, data, hollow=run.alignment.dead_samples)
             ax.set_title(
-                f"{name}\nrank-{count} error {percent(projection.error)}", loc="center", y=1.0
+                f"{name}\nrank-{count} error {percent(projection.error)}", loc="center", y=0.0
             )
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
@@ -157,8 +157,8 @@ def _poster(run: Run, panels: Panels) -> Section:
                 "Above, the average input weight of the neurons of each class; below, the average "
                 "input of that class (orange positive, blue negative). Right, every neuron's "
                 "output weight against the directions of a simplex ETF (dashed). A neuron is "
-                "counted to the class whose direction its output weight is nearest to: the exact groups of "
-                "the theorem can be empty on data that are not orthogonally separable.",
+                "counted to the class whose direction its output weight is nearest to: the "
+                "exact groups of the theorem can be empty on data that are not orthogonally separable.",
                 "Average input weights beside average inputs, and output weights along the "
                 "directions of a simplex.",
                 (max(11.0, 1.6 * count + 5), 4.8),
@@ -175,7 +175,7 @@ def _poster(run: Run, panels: Panels) -> Section:
                 "there are classes can hold.",
                 "Scatter plots of the inputs, of the features at alignment and of the features at "
                 "the end, coloured by class.",
-                (12.0, 5.2),
+                (12.0, 5.0),
                 components,
             ),
         ],
@@ -231,8 +231,8 @@ def _watched(run: Run, panels: Panels) -> Section:
                 "Alignment and collapse",
                 "Top left, neurons whose sign pattern is exactly one class, another set of "
                 "samples, or empty. Top right, the share of activations that are what alignment "
-                "asks for, and how closely output weights follow the simplex; the ring marks the snapshot of "
-                f"the figure above. Bottom, distances from collapse (lower is closer). {when}",
+                "asks for, and how closely output weights follow the simplex; the ring marks the "
+                f"snapshot of the figure above. Bottom, distances from collapse (lower is closer). {when}",
                 "Shares of neurons, agreement with alignment, collapse metrics and rank error over "
                 "rescaled time.",
                 (12.0, 8.0),
@@ -318,12 +318,12 @@ def _dead(run: Run) -> Section:
         "Samples the network gave up on",
         f"{opening} every neuron is off: the output is zero, so is the gradient, and the loss "
         f"stays at log {run.data.num_classes}. {holding} L above {number(lost)} for ever, "
-        f"and log(1/L) below {number(-float(np.log(lost)))}. Rows: {listed}.",
+        f"and log(1/L) below {number(-float(np.log(lost)))}. {'Row' if len(rows) == 1 else 'Rows'}: {listed}.",
         [
             illustrate(
                 "dead-samples",
                 "Dead samples" if len(rows) > 1 else "The dead sample",
-                "As the network sees them (orange above the average of all inputs, blue below)."
+                "As the network is given it (orange above the average of all inputs, blue below)."
                 + (f" The first {len(shown)} of {len(rows)}." if len(rows) > len(shown) else ""),
                 "Inputs on which every neuron is off.",
                 (2.2 * len(shown) + 0.4, 2.7),

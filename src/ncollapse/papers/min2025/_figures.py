@@ -71,7 +71,9 @@ def output_directions(ax: Axes, panels: Panels, classes: np.ndarray) -> list[Pat
     for k in range(count):
         tip = reach * unit[k]
         ax.plot([0, tip[0]], [0, tip[1]], color=colours[k], linestyle="--", linewidth=1, zorder=1)
-        ax.text(*(1.1 * tip), str(classes[k]), color=colours[k], ha="center", va="center")
+        ax.text(
+            1.1 * tip[0], 1.1 * tip[1], str(classes[k]), color=colours[k], ha="center", va="center"
+        )
         own = panels.outputs[panels.assigned == k]
         groups.append(_scatter(ax, own, colours[k], markers[k], size=44))
     loose = panels.outputs[panels.assigned == UNASSIGNED]
@@ -145,13 +147,13 @@ def group_masses(
 
 def margin_cosines(ax: Axes, panels: Panels, classes: np.ndarray) -> PathCollection:
     """Cosine between the input weights of each group and the max-margin direction of its class."""
-    known = [k for k, value in enumerate(panels.cos_to_max_margin) if value is not None]
-    values = [panels.cos_to_max_margin[k] for k in known]
+    pairs = [(k, value) for k, value in enumerate(panels.cos_to_max_margin) if value is not None]
+    known, values = [k for k, _ in pairs], [value for _, value in pairs]
     colours = class_colours(len(classes))
     lows = [0.0] * len(known)
     ax.vlines(known, lows, values, colors=[colours[k] for k in known], linewidth=2)
     shown = ax.scatter(known, values, s=60, color=[colours[k] for k in known], zorder=3)
-    for k, value in zip(known, values, strict=True):
+    for k, value in pairs:
         ax.annotate(
             f"{value:.4f}", (k, value), (0, 9), textcoords="offset points", ha="center", fontsize=9
         )
@@ -215,7 +217,14 @@ def _plain_box(ax: Axes3D, points: np.ndarray) -> None:
         end = np.zeros(3)
         end[axis] = min(reach, middle + half) / 1.1
         ax.plot(*np.column_stack([np.zeros(3), end]), color=faint(), linewidth=0.9)
-        ax.text(*(1.09 * end), f"PC{axis + 1}", color=ink(), fontsize=8, ha="center", va="center")
+        ax.text(
+            *(1.09 * end).tolist(),
+            f"PC{axis + 1}",
+            color=ink(),
+            fontsize=8,
+            ha="center",
+            va="center",
+        )
     ax.set_axis_off()
     ax.view_init(elev=22, azim=35)
-    ax.set_box_aspect((1, 1, 1), zoom=1.25)
+    ax.set_box_aspect((1, 1, 1), zoom=1.2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axes._secondary_axes import SecondaryAxis
 from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
 
@@ -31,7 +32,7 @@ _ROUNDING = 1e-16
 """What a logarithmic axis shows in place of an exact zero."""
 
 
-def time_axis(ax: Axes, trajectory: Trajectory) -> Axes:
+def time_axis(ax: Axes, trajectory: Trajectory) -> SecondaryAxis:
     """Label the bottom with s and the top with log t, at values that step like log log t."""
     s, log_time = trajectory.s, trajectory.log_time
     ax.set_xlim(0, s[-1])
@@ -188,15 +189,16 @@ def collapse(ax: Axes, run: Run) -> list[Line2D]:
 
 def feature_rank(ax: Axes, run: Run, panels: Panels) -> list[Line2D]:
     """Share of the features outside rank K, beside that of the inputs."""
+    errors = np.maximum(run.feature_rank_error, _ROUNDING)
     (features,) = ax.plot(
         run.trajectory.snapshot_s,
-        np.maximum(run.feature_rank_error, _ROUNDING),
+        errors,
         color=class_colours(1)[0],
         label="features",
     )
     outside = max(panels.inputs.error, _ROUNDING)
     inputs = ax.axhline(outside, color=ink(), linestyle="--", label="inputs")
-    chosen = run.trajectory.snapshot_s[panels.aligned], features.get_ydata()[panels.aligned]
+    chosen = run.trajectory.snapshot_s[panels.aligned], errors[panels.aligned]
     ax.plot(*chosen, marker="o", color=class_colours(1)[0], markersize=8, markerfacecolor="none")
     ax.set_yscale("log")
     ax.set_ylabel(f"rank-{run.data.num_classes} error")
