@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -110,7 +111,8 @@ def _poster(run: Run, panels: Panels) -> Section:
     count, classes = data.num_classes, data.classes
 
     def weights(figure: Figure) -> None:
-        left, right = figure.subfigures(1, 2, width_ratios=(max(1.55, 0.5 * count), 1))
+        parts: Any = figure.subfigures(1, 2, width_ratios=(max(1.55, 0.5 * count), 1))
+        left, right = parts
         _figures.neuron_weights(left, panels, classes)
         ax = right.subplots()
         _figures.output_directions(ax, panels, classes)
@@ -158,7 +160,8 @@ def _poster(run: Run, panels: Panels) -> Section:
                 "input of that class (orange positive, blue negative). Right, every neuron's "
                 "output weight against the directions of a simplex ETF (dashed). A neuron is "
                 "counted to the class whose direction its output weight is nearest to: the "
-                "exact groups of the theorem can be empty on data that are not orthogonally separable.",
+                "exact groups of the theorem can be empty on data that are not orthogonally "
+                "separable.",
                 "Average input weights beside average inputs, and output weights along the "
                 "directions of a simplex.",
                 (max(11.0, 1.6 * count + 5), 4.8),
@@ -232,7 +235,8 @@ def _watched(run: Run, panels: Panels) -> Section:
                 "Top left, neurons whose sign pattern is exactly one class, another set of "
                 "samples, or empty. Top right, the share of activations that are what alignment "
                 "asks for, and how closely output weights follow the simplex; the ring marks the "
-                f"snapshot of the figure above. Bottom, distances from collapse (lower is closer). {when}",
+                "snapshot of the figure above. Bottom, distances from collapse (lower is closer). "
+                + when,
                 "Shares of neurons, agreement with alignment, collapse metrics and rank error over "
                 "rescaled time.",
                 (12.0, 8.0),
@@ -309,16 +313,16 @@ def _dead(run: Run) -> Section:
     classes = run.data.classes[run.data.labels[rows]]
     listed = ", ".join(f"{row} (class {name})" for row, name in zip(rows, classes, strict=True))
     lost = len(rows) * np.log(run.data.num_classes)
-    opening, holding = (
-        ("On one sample", "It holds")
+    opening, holding, label = (
+        ("On one sample", "It holds", "Row")
         if len(rows) == 1
-        else (f"On each of {len(rows)} samples", "Together they hold")
+        else (f"On each of {len(rows)} samples", "Together they hold", "Rows")
     )
     return Section(
         "Samples the network gave up on",
         f"{opening} every neuron is off: the output is zero, so is the gradient, and the loss "
         f"stays at log {run.data.num_classes}. {holding} L above {number(lost)} for ever, "
-        f"and log(1/L) below {number(-float(np.log(lost)))}. {'Row' if len(rows) == 1 else 'Rows'}: {listed}.",
+        f"and log(1/L) below {number(-float(np.log(lost)))}. {label}: {listed}.",
         [
             illustrate(
                 "dead-samples",

@@ -207,18 +207,19 @@ def _scatter(ax: Axes, points: np.ndarray, colour: str, marker: str, size: float
 
 def _plain_box(ax: Axes3D, points: np.ndarray) -> None:
     """Equal scales, the three axes through the origin, and nothing else."""
-    reach = 1.05 * float(np.abs(points).max())
     low, high = np.minimum(points.min(axis=0), 0), np.maximum(points.max(axis=0), 0)
-    centre, half = (low + high) / 2, 0.52 * max(float((high - low).max()), 1e-300)
+    centre, half = (low + high) / 2, 0.45 * max(float((high - low).max()), 1e-300)
     for axis, (setter, middle) in enumerate(
         zip((ax.set_xlim, ax.set_ylim, ax.set_zlim), centre, strict=True)
     ):
         setter(middle - half, middle + half)
         end = np.zeros(3)
-        end[axis] = min(reach, middle + half) / 1.1
+        end[axis] = max(high[axis], half / 2)
         ax.plot(*np.column_stack([np.zeros(3), end]), color=faint(), linewidth=0.9)
         ax.text(
-            *(1.09 * end).tolist(),
+            1.09 * end[0],
+            1.09 * end[1],
+            1.09 * end[2],
             f"PC{axis + 1}",
             color=ink(),
             fontsize=8,
@@ -227,4 +228,4 @@ def _plain_box(ax: Axes3D, points: np.ndarray) -> None:
         )
     ax.set_axis_off()
     ax.view_init(elev=22, azim=35)
-    ax.set_box_aspect((1, 1, 1), zoom=1.2)
+    ax.set_box_aspect((1, 1, 1))

@@ -6,9 +6,10 @@ an axis that is linear in s is one in log log t; `time_axis` adds log t to it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axes._secondary_axes import SecondaryAxis
 from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
 
@@ -17,6 +18,9 @@ from ncollapse.models import DEAD, MIXED
 from ncollapse.papers._style import class_colours, class_markers, faint, ink
 from ncollapse.papers.min2025._experiment import Run
 from ncollapse.papers.min2025._panels import Panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes._secondary_axes import SecondaryAxis
 
 METRICS = {
     "directional_collapse": "directional collapse",
