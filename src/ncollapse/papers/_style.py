@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
+from cycler import cycler
 from matplotlib.colors import Colormap, LinearSegmentedColormap, to_hex
 
 Theme = Literal["light", "dark"]
@@ -30,7 +31,7 @@ def theme(name: Theme) -> Iterator[None]:
     """Draw inside this context to get the colours and sizes of the light or the dark page."""
     colours = _COLOURS[name]
     page, ink, faint = colours["page"], colours["ink"], colours["faint"]
-    parameters = {
+    parameters: dict[Any, Any] = {
         "figure.facecolor": page,
         "axes.facecolor": page,
         "savefig.facecolor": page,
@@ -48,7 +49,7 @@ def theme(name: Theme) -> Iterator[None]:
         "legend.frameon": False,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.prop_cycle": matplotlib.cycler(color=colours["cycle"]),
+        "axes.prop_cycle": cycler(color=colours["cycle"]),
         "axes.titlesize": 11,
         "axes.titlelocation": "left",
         "axes.titlepad": 10,

@@ -97,14 +97,15 @@ def number(value: float | None, digits: int = 3) -> str:
     if not math.isfinite(value):
         return str(value)
     if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"
+        plain = f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"
+        return plain.replace("-", "−")
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    return f"{mantissa.replace('-', '−')} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
 
 
-def percent(share: float) -> str:
-    """A share as a percentage of three digits; below 0.001 % only that is said."""
-    return "< 0.001 %" if 0 < share < 1e-5 else f"{number(100 * share)} %"
+def percent(share: float, digits: int = 3) -> str:
+    """A share as a percentage; of one below 0.001 % only that is said."""
+    return "< 0.001 %" if 0 < share < 1e-5 else f"{number(100 * share, digits)} %"
 
 
 def closeness(verdict: Verdict) -> float | None:

@@ -40,7 +40,7 @@ def render(page: Page) -> str:
 
 
 def write_page(page: Page, out: str | Path) -> list[Path]:
-    """Write ``report.html`` and each figure's light PNG into ``out``; returns the paths, HTML first.
+    """Write ``report.html`` and each figure's light PNG into ``out``; return the paths.
 
     A file is complete or absent: it is written beside its place and moved there.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,7 +14,11 @@ from ncollapse.papers.min2025 import Run, _figures, _timelines
 from ncollapse.papers.min2025._panels import Panels, compute_panels
 from ncollapse.report._images import illustrate
 from ncollapse.report._page import Fact, Page, Section, Table, number, percent
+<<<<<<< HEAD
 from ncollapse.report._render import write_page
+=======
+from ncollapse.report._render import prepare_folder, write_page
+>>>>>>> report
 
 _MOST_SHOWN = 6
 """Dead samples that are drawn; the others are listed by row."""
@@ -56,10 +61,10 @@ def build_page(run: Run) -> Page:
 def _lead(run: Run) -> str:
     width = run.trajectory.parameters["hidden"].shape[0]
     opening = (
-        f"A two-layer ReLU network of {width} neurons was trained by exact gradient flow from almost "
-        f"zero, up to log(1/L) = {number(run.trajectory.log_inverse_loss[-1])}. The theory says "
-        "where it must end before it starts: one group of neurons a class, all features of a class "
-        "in one direction, directions of different classes at right angles. "
+        f"A two-layer ReLU network of {width} neurons was trained by exact gradient flow from "
+        f"almost zero, up to log(1/L) = {number(run.trajectory.log_inverse_loss[-1])}. The "
+        "theory says where it must end before it starts: one group of neurons a class, all "
+        "features of a class in one direction, different classes at right angles. "
     )
     if run.separability.separable:
         return opening + "These data satisfy its assumption, so every claim can be checked."
@@ -76,9 +81,9 @@ def _facts(run: Run, panels: Panels) -> list[Fact]:
     facts = [
         Fact(
             f"outside {count} dimensions",
-            f"{percent(panels.inputs.error)} → {percent(panels.features_aligned.error)}",
+            f"{percent(panels.inputs.error, 2)} → {percent(panels.features_aligned.error, 2)}",
             "of the squared norm: inputs, then features once neurons are aligned "
-            f"({percent(panels.features_end.error)} at the end)",
+            f"({percent(panels.features_end.error, 2)} at the end)",
         ),
         Fact(
             "pairs that break the assumption",
@@ -111,7 +116,8 @@ def _poster(run: Run, panels: Panels) -> Section:
     count, classes = data.num_classes, data.classes
 
     def weights(figure: Figure) -> None:
-        left, right = figure.subfigures(1, 2, width_ratios=(max(1.55, 0.5 * count), 1))
+        parts: Any = figure.subfigures(1, 2, width_ratios=(max(1.55, 0.5 * count), 1))
+        left, right = parts
         _figures.neuron_weights(left, panels, classes)
         ax = right.subplots()
         _figures.output_directions(ax, panels, classes)
@@ -126,11 +132,11 @@ def _poster(run: Run, panels: Panels) -> Section:
     def components(figure: Figure) -> None:
         solid = all(projection.coordinates.shape[1] == 3 for _, projection in shown)
         kind = {"projection": "3d"} if solid else {}
-        axes = figure.subplots(1, 3, subplot_kw=kind)
+        axes = figure.subplots(1, 3, squeeze=False, subplot_kw=kind)[0]
         for ax, (name, projection) in zip(axes, shown, strict=True):
             _figures.principal_components(ax, projection, data, hollow=run.alignment.dead_samples)
             ax.set_title(
-                f"{name}\nrank-{count} error {percent(projection.error)}", loc="center", y=0.97
+                f"{name}\nrank-{count} error {percent(projection.error)}", loc="center", y=0.0
             )
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
@@ -143,9 +149,9 @@ def _poster(run: Run, panels: Panels) -> Section:
             illustrate(
                 "digit-correlation",
                 "Which inputs point the same way",
-                "Cosine of every pair of inputs, sorted by class. The theorem asks for orange blocks "
-                f"on the diagonal and blue elsewhere; {percent(run.separability.violating_share)} of "
-                "pairs have the wrong sign.",
+                "Cosine of every pair of inputs, sorted by class. The theorem asks for orange "
+                "blocks on the diagonal and blue elsewhere; "
+                f"{percent(run.separability.violating_share)} of pairs have the wrong sign.",
                 "Matrix of pairwise cosines of the inputs, in one block for each pair of classes.",
                 (7.6, 6.0),
                 lambda figure: _figures.digit_correlation(
@@ -156,10 +162,11 @@ def _poster(run: Run, panels: Panels) -> Section:
                 "neuron-weights",
                 "What each group of neurons looks for",
                 "Above, the average input weight of the neurons of each class; below, the average "
-                "input of that class (orange positive, blue negative). Right, every neuron's output "
-                "weight against the class directions of a simplex ETF (dashed). A neuron is counted "
-                "to the class whose direction its output weight is nearest to: the exact groups of "
-                "the theorem can be empty on data that are not orthogonally separable.",
+                "input of that class (orange positive, blue negative). Right, every neuron's "
+                "output weight against the directions of a simplex ETF (dashed). A neuron is "
+                "counted to the class whose direction its output weight is nearest to: the "
+                "exact groups of the theorem can be empty on data that are not orthogonally "
+                "separable.",
                 "Average input weights beside average inputs, and output weights along the "
                 "directions of a simplex.",
                 (max(11.0, 1.6 * count + 5), 4.8),
@@ -176,7 +183,7 @@ def _poster(run: Run, panels: Panels) -> Section:
                 "there are classes can hold.",
                 "Scatter plots of the inputs, of the features at alignment and of the features at "
                 "the end, coloured by class.",
-                (12.0, 5.2),
+                (12.0, 5.0),
                 components,
             ),
         ],
@@ -213,16 +220,16 @@ def _watched(run: Run, panels: Panels) -> Section:
         )
     return Section(
         "How it got there",
-        "Time runs on a clock that keeps moving when the loss is astronomically small: s grows like "
-        "log log t, so the end of the axis is a time no ordinary training reaches.",
+        "Time runs on a clock that keeps moving when the loss is astronomically small: s grows "
+        "like log log t, so the end of the axis is a time no ordinary training reaches.",
         [
             illustrate(
                 "loss-and-norms",
                 "Loss, norm and margins",
                 "log(1/L), L the summed loss; the norm of all weights; the smallest margin of each "
                 "class, which the theory sends to one common value (dashed). The upper axis gives "
-                "log t, t the time of ordinary gradient flow; equal steps of s multiply log t once t "
-                "is large.",
+                "log t, t the time of ordinary gradient flow; equal steps of s multiply log t once "
+                "t is large.",
                 "Three curves over rescaled time: log inverse loss, norm, margins.",
                 (12.0, 4.1),
                 progress,
@@ -230,10 +237,11 @@ def _watched(run: Run, panels: Panels) -> Section:
             illustrate(
                 "alignment",
                 "Alignment and collapse",
-                "Top left, neurons whose sign pattern is exactly one class, another set of samples, "
-                "or empty. Top right, the share of activations that are what alignment asks for, "
-                "and how closely output weights follow the simplex; the ring marks the snapshot of "
-                f"the figure above. Bottom, distances from collapse (lower is closer). {when}",
+                "Top left, neurons whose sign pattern is exactly one class, another set of "
+                "samples, or empty. Top right, the share of activations that are what alignment "
+                "asks for, and how closely output weights follow the simplex; the ring marks the "
+                "snapshot of the figure above. Bottom, distances from collapse (lower is closer). "
+                + when,
                 "Shares of neurons, agreement with alignment, collapse metrics and rank error over "
                 "rescaled time.",
                 (12.0, 8.0),
@@ -278,9 +286,9 @@ def _predicted(run: Run, panels: Panels) -> Section:
         "exact",
     ]
     text = (
-        "From the data alone: u_k is the direction that classifies class k with the largest margin "
-        "γ_k, and the input weights of its neurons should end along it with mass "
-        "s_k² = γ_k⁻¹ / (2 Σ_j γ_j⁻¹)."
+        "From the data alone: uₖ is the direction that classifies class k with the largest margin "
+        "γₖ, and the input weights of its neurons should end along it with mass "
+        "sₖ² = γₖ⁻¹ / (2 Σⱼ γⱼ⁻¹)."
     )
     if run.no_limit is not None:
         text += f" No prediction exists for these data: {run.no_limit}."
@@ -291,9 +299,9 @@ def _predicted(run: Run, panels: Panels) -> Section:
             illustrate(
                 "masses",
                 "Masses and directions, class by class",
-                "Left, the share of ‖θ‖² in the input weights of each group: bars measured, diamonds "
-                "predicted. Right, how closely those weights follow the max-margin direction. Groups "
-                "are taken by output weights, as above.",
+                "Left, the share of ‖θ‖² in the input weights of each group: bars measured, "
+                "diamonds predicted. Right, how closely those weights follow the max-margin "
+                "direction. Groups are taken by output weights, as above.",
                 "Bars of measured masses with predicted masses, and cosines to the max-margin "
                 "directions.",
                 (11.0, 4.0),
@@ -310,17 +318,21 @@ def _dead(run: Run) -> Section:
     classes = run.data.classes[run.data.labels[rows]]
     listed = ", ".join(f"{row} (class {name})" for row, name in zip(rows, classes, strict=True))
     lost = len(rows) * np.log(run.data.num_classes)
+    opening, holding, label = (
+        ("On one sample", "It holds", "Row")
+        if len(rows) == 1
+        else (f"On each of {len(rows)} samples", "Together they hold", "Rows")
+    )
     return Section(
         "Samples the network gave up on",
-        f"On {len(rows)} {'sample' if len(rows) == 1 else 'samples'} every neuron is off: the "
-        "output is zero and so is the gradient, and the loss of each stays at "
-        f"log {run.data.num_classes}. Together they hold L above {number(lost)} for ever, "
-        f"and log(1/L) below {number(-float(np.log(lost)))}. Rows: {listed}.",
+        f"{opening} every neuron is off: the output is zero, so is the gradient, and the loss "
+        f"stays at log {run.data.num_classes}. {holding} L above {number(lost)} for ever, "
+        f"and log(1/L) below {number(-float(np.log(lost)))}. {label}: {listed}.",
         [
             illustrate(
                 "dead-samples",
                 "Dead samples" if len(rows) > 1 else "The dead sample",
-                "As the network sees them (orange above the average of all inputs, blue below)."
+                "As the network is given it (orange above the average of all inputs, blue below)."
                 + (f" The first {len(shown)} of {len(rows)}." if len(rows) > len(shown) else ""),
                 "Inputs on which every neuron is off.",
                 (2.2 * len(shown) + 0.4, 2.7),
@@ -347,6 +359,6 @@ def _made(run: Run) -> Section:
     ]
     return Section(
         "How this was computed",
-        "Adaptive Runge–Kutta in float64 along dθ/ds = −∇ log L, whose path is that of gradient flow.",
+        "Adaptive Runge–Kutta in float64 along dθ/ds = −∇ log L, on gradient flow's own path.",
         tables=[Table(["", "value"], rows)],
     )

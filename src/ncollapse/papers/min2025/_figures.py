@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
+from matplotlib.container import BarContainer
 from matplotlib.figure import FigureBase
 from matplotlib.image import AxesImage
 from mpl_toolkits.mplot3d import Axes3D
@@ -70,7 +71,9 @@ def output_directions(ax: Axes, panels: Panels, classes: np.ndarray) -> list[Pat
     for k in range(count):
         tip = reach * unit[k]
         ax.plot([0, tip[0]], [0, tip[1]], color=colours[k], linestyle="--", linewidth=1, zorder=1)
-        ax.text(*(1.1 * tip), str(classes[k]), color=colours[k], ha="center", va="center")
+        ax.text(
+            1.1 * tip[0], 1.1 * tip[1], str(classes[k]), color=colours[k], ha="center", va="center"
+        )
         own = panels.outputs[panels.assigned == k]
         groups.append(_scatter(ax, own, colours[k], markers[k], size=44))
     loose = panels.outputs[panels.assigned == UNASSIGNED]
@@ -123,11 +126,13 @@ def principal_components(
     return groups
 
 
-def group_masses(ax: Axes, panels: Panels, predicted: np.ndarray | None, names: Sequence[str]):
+def group_masses(
+    ax: Axes, panels: Panels, predicted: np.ndarray | None, classes: np.ndarray
+) -> BarContainer:
     """Share of ‖θ‖² in the input weights of each group: bars measured, diamonds predicted."""
-    where = np.arange(len(names))
-    bars = ax.bar(where, panels.masses, width=0.55, color=class_colours(len(names)), alpha=0.75)
-    ax.set_xticks(where, [f"class {name}" for name in names])
+    where = np.arange(len(classes))
+    bars = ax.bar(where, panels.masses, width=0.55, color=class_colours(len(classes)), alpha=0.75)
+    ax.set_xticks(where, [f"class {name}" for name in classes])
     top = float(panels.masses.max())
     if predicted is not None:
         ax.scatter(where, predicted, marker="D", s=60, color=ink(), zorder=3, label="predicted")
@@ -135,28 +140,28 @@ def group_masses(ax: Axes, panels: Panels, predicted: np.ndarray | None, names: 
         ax.legend(loc="upper right", bbox_to_anchor=(1.0, 1.12))
     for k, mass in enumerate(panels.masses):
         ax.text(k, 0.02 * top, f"{mass:.4f}", ha="center", va="bottom", fontsize=9)
-    ax.set_ylabel("mass  ‖W_k‖² / ‖θ‖²")
+    ax.set_ylabel("mass  ‖Wₖ‖² / ‖θ‖²")
     ax.set_ylim(0, 1.15 * top if top > 0 else 1)
     return bars
 
 
-def margin_cosines(ax: Axes, panels: Panels, names: Sequence[str]) -> PathCollection:
+def margin_cosines(ax: Axes, panels: Panels, classes: np.ndarray) -> PathCollection:
     """Cosine between the input weights of each group and the max-margin direction of its class."""
-    known = [k for k, value in enumerate(panels.cos_to_max_margin) if value is not None]
-    values = [panels.cos_to_max_margin[k] for k in known]
-    colours = class_colours(len(names))
+    pairs = [(k, value) for k, value in enumerate(panels.cos_to_max_margin) if value is not None]
+    known, values = [k for k, _ in pairs], [value for _, value in pairs]
+    colours = class_colours(len(classes))
     lows = [0.0] * len(known)
     ax.vlines(known, lows, values, colors=[colours[k] for k in known], linewidth=2)
     shown = ax.scatter(known, values, s=60, color=[colours[k] for k in known], zorder=3)
-    for k, value in zip(known, values, strict=True):
+    for k, value in pairs:
         ax.annotate(
             f"{value:.4f}", (k, value), (0, 9), textcoords="offset points", ha="center", fontsize=9
         )
     ax.axhline(1.0, color=ink(), linestyle="--", linewidth=1)
-    ax.set_xticks(np.arange(len(names)), [f"class {name}" for name in names])
-    ax.set_xlim(-0.6, len(names) - 0.4)
+    ax.set_xticks(np.arange(len(classes)), [f"class {name}" for name in classes])
+    ax.set_xlim(-0.6, len(classes) - 0.4)
     ax.set_ylim(0, 1.15)
-    ax.set_ylabel("cosine to u_k")
+    ax.set_ylabel("cosine to uₖ")
     return shown
 
 
@@ -202,17 +207,25 @@ def _scatter(ax: Axes, points: np.ndarray, colour: str, marker: str, size: float
 
 def _plain_box(ax: Axes3D, points: np.ndarray) -> None:
     """Equal scales, the three axes through the origin, and nothing else."""
-    reach = 1.05 * float(np.abs(points).max())
     low, high = np.minimum(points.min(axis=0), 0), np.maximum(points.max(axis=0), 0)
-    centre, half = (low + high) / 2, 0.52 * max(float((high - low).max()), 1e-300)
+    centre, half = (low + high) / 2, 0.45 * max(float((high - low).max()), 1e-300)
     for axis, (setter, middle) in enumerate(
         zip((ax.set_xlim, ax.set_ylim, ax.set_zlim), centre, strict=True)
     ):
         setter(middle - half, middle + half)
         end = np.zeros(3)
-        end[axis] = min(reach, middle + half)
+        end[axis] = max(high[axis], half / 2)
         ax.plot(*np.column_stack([np.zeros(3), end]), color=faint(), linewidth=0.9)
-        ax.text(*(1.1 * end), f"PC{axis + 1}", color=ink(), fontsize=8, ha="center", va="center")
+        ax.text(
+            1.09 * end[0],
+            1.09 * end[1],
+            1.09 * end[2],
+            f"PC{axis + 1}",
+            color=ink(),
+            fontsize=8,
+            ha="center",
+            va="center",
+        )
     ax.set_axis_off()
     ax.view_init(elev=22, azim=35)
-    ax.set_box_aspect((1, 1, 1), zoom=1.45)
+    ax.set_box_aspect((1, 1, 1))

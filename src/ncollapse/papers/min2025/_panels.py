@@ -22,7 +22,7 @@ UNASSIGNED = -1
 
 @dataclass(frozen=True, eq=False)
 class Correlation:
-    """Cosines of all pairs of inputs, sorted by class: class k fills rows edges[k] to edges[k+1]."""
+    """Cosines of pairs of inputs, sorted by class; class k fills rows edges[k] to edges[k+1]."""
 
     cosines: np.ndarray
     edges: np.ndarray

@@ -6,6 +6,8 @@ an axis that is linear in s is one in log log t; `time_axis` adds log t to it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
@@ -16,6 +18,9 @@ from ncollapse.models import DEAD, MIXED
 from ncollapse.papers._style import class_colours, class_markers, faint, ink
 from ncollapse.papers.min2025._experiment import Run
 from ncollapse.papers.min2025._panels import Panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes._secondary_axes import SecondaryAxis
 
 METRICS = {
     "directional_collapse": "directional collapse",
@@ -31,7 +36,7 @@ _ROUNDING = 1e-16
 """What a logarithmic axis shows in place of an exact zero."""
 
 
-def time_axis(ax: Axes, trajectory: Trajectory) -> Axes:
+def time_axis(ax: Axes, trajectory: Trajectory) -> SecondaryAxis:
     """Label the bottom with s and the top with log t, at values that step like log log t."""
     s, log_time = trajectory.s, trajectory.log_time
     ax.set_xlim(0, s[-1])
@@ -44,7 +49,7 @@ def time_axis(ax: Axes, trajectory: Trajectory) -> Axes:
             kept.append(index)
     top = ax.secondary_xaxis("top")
     top.set_xticks([places[i] for i in kept], [f"{inside[i]:g}" for i in kept])
-    top.set_xlabel("log t", fontsize=9, loc="right", labelpad=-2)
+    top.set_xlabel("log t", fontsize=9)
     return top
 
 
@@ -147,9 +152,13 @@ def agreement(ax: Axes, run: Run, panels: Panels) -> list[Line2D]:
     """How far the sign patterns and the output weights are aligned, at each snapshot."""
     s = run.trajectory.snapshot_s
     colours = class_colours(2)
-    (signs,) = ax.plot(s, panels.agreement, color=colours[0], label="activations as aligned")
+    (signs,) = ax.plot(s, panels.agreement, color=colours[0], label="activations, share as aligned")
     (outputs,) = ax.plot(
-        s, panels.output_cosine, color=colours[1], linestyle="--", label="cosine of v_j to its ETF"
+        s,
+        panels.output_cosine,
+        color=colours[1],
+        linestyle="--",
+        label="output weight to its ETF direction",
     )
     best = s[panels.aligned], panels.agreement[panels.aligned]
     ax.plot(*best, marker="o", color=colours[0], markersize=8, markerfacecolor="none")
@@ -184,15 +193,16 @@ def collapse(ax: Axes, run: Run) -> list[Line2D]:
 
 def feature_rank(ax: Axes, run: Run, panels: Panels) -> list[Line2D]:
     """Share of the features outside rank K, beside that of the inputs."""
+    errors = np.maximum(run.feature_rank_error, _ROUNDING)
     (features,) = ax.plot(
         run.trajectory.snapshot_s,
-        np.maximum(run.feature_rank_error, _ROUNDING),
+        errors,
         color=class_colours(1)[0],
         label="features",
     )
     outside = max(panels.inputs.error, _ROUNDING)
     inputs = ax.axhline(outside, color=ink(), linestyle="--", label="inputs")
-    chosen = run.trajectory.snapshot_s[panels.aligned], features.get_ydata()[panels.aligned]
+    chosen = run.trajectory.snapshot_s[panels.aligned], errors[panels.aligned]
     ax.plot(*chosen, marker="o", color=class_colours(1)[0], markersize=8, markerfacecolor="none")
     ax.set_yscale("log")
     ax.set_ylabel(f"rank-{run.data.num_classes} error")
