@@ -60,18 +60,17 @@ def test_the_path_is_that_of_plain_gradient_descent(model, aligned):
         np.testing.assert_allclose(ratios, 2.0, atol=0.3)
 
 
-@pytest.mark.parametrize(("solver", "order"), [(diffrax.Bosh3(), 3), (diffrax.Tsit5(), 5)])
-def test_order_of_convergence(model, aligned, solver, order):
+def test_order_of_convergence(model, aligned):
     settings = {"log_inverse_loss": 1e4, "s": 1.0, "stall": None}
     exact = gradient_flow(model, aligned, solver=diffrax.Dopri8(), rtol=1e-13, **settings)
     reference = {name: leaf[-1] for name, leaf in exact.snapshots.items()}
     errors, steps = [], []
     for rtol in 10.0 ** -np.arange(6, 11):
-        run = gradient_flow(model, aligned, solver=solver, rtol=rtol, **settings)
+        run = gradient_flow(model, aligned, rtol=rtol, **settings)
         errors.append(distance({n: leaf[-1] for n, leaf in run.snapshots.items()}, reference))
         steps.append(run.steps)
     fitted = -np.polyfit(np.log(steps), np.log(errors), 1)[0]
-    assert fitted == pytest.approx(order, abs=0.5)
+    assert fitted == pytest.approx(3, abs=0.5)  # Bogacki and Shampine's method
 
 
 def test_physical_time_is_the_integral_of_the_inverse_loss(model, aligned):
