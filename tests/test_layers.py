@@ -14,6 +14,7 @@ ORDER = [
     "stats",
     "metrics",
     "models",
+    "steppers",
     "flow",
     "theory",
     "certify",
@@ -49,9 +50,14 @@ def imported_layers(source: str) -> set[str]:
 def test_every_module_has_a_layer_and_imports_only_from_above(path):
     own = layer(path)
     assert own in ORDER
-    below = {name for name in imported_layers(path.read_text()) if ORDER.index(name) > ORDER.index(own)}
+    below = {
+        name for name in imported_layers(path.read_text()) if ORDER.index(name) > ORDER.index(own)
+    }
     assert not below
 
 
 def test_the_check_sees_an_import_from_below():
-    assert imported_layers("from ncollapse import cli\nimport ncollapse.report.html") == {"cli", "report"}
+    assert imported_layers("from ncollapse import cli\nimport ncollapse.report.html") == {
+        "cli",
+        "report",
+    }
