@@ -15,7 +15,9 @@ Array = Any
 """An array of NumPy, PyTorch, JAX or any other array-API library."""
 
 
-def check_matrix(name: str, value: Array, *, rows: str = "samples", columns: str = "features") -> Array:
+def check_matrix(
+    name: str, value: Array, *, rows: str = "samples", columns: str = "features"
+) -> Array:
     """Return ``value`` if it is a finite real floating matrix with at least one row and column.
 
     The first row that holds a NaN or an infinity is named in the error.
@@ -31,7 +33,9 @@ def check_matrix(name: str, value: Array, *, rows: str = "samples", columns: str
             f"but its shape is {tuple(value.shape)}"
         )
     if not xp.isdtype(value.dtype, "real floating"):
-        raise TypeError(f"{name} must hold real floating-point numbers, but its dtype is {value.dtype}")
+        raise TypeError(
+            f"{name} must hold real floating-point numbers, but its dtype is {value.dtype}"
+        )
     check_finite(name, value)
     return value
 
@@ -55,7 +59,8 @@ def check_labels(name: str, value: Array, num_samples: int) -> Array:
     xp = array_namespace(value)
     if value.ndim != 1:
         raise ValueError(
-            f"{name} must be a vector of {num_samples} integers, but its shape is {tuple(value.shape)}"
+            f"{name} must be a vector of {num_samples} integers, "
+            f"but its shape is {tuple(value.shape)}"
         )
     if value.shape[0] != num_samples:
         raise ValueError(f"{name} has {value.shape[0]} entries for {num_samples} samples")

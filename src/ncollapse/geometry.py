@@ -12,7 +12,7 @@ from ncollapse._checks import Array
 
 
 def centring_matrix(num_classes: int) -> np.ndarray:
-    """C_K = I − 11ᵀ/K, shape ``(K, K)``: the projection off the constant vector (hong2025 (1.2))."""
+    """C_K = I − 11ᵀ/K, ``(K, K)``: the projection off the constant vector (hong2025 (1.2))."""
     _check_count("num_classes", num_classes)
     return np.eye(num_classes) - 1.0 / num_classes
 

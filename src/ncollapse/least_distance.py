@@ -28,7 +28,9 @@ class LeastDistance:
     residual: float
 
 
-def least_distance(matrix: np.ndarray, bound: np.ndarray, *, tolerance: float = 1e-10) -> LeastDistance:
+def least_distance(
+    matrix: np.ndarray, bound: np.ndarray, *, tolerance: float = 1e-10
+) -> LeastDistance:
     """Solve min ‖z‖ subject to ``matrix @ z >= bound`` by min_{y ≥ 0} ‖[Gᵀ; hᵀ] y − (0, …, 0, 1)‖.
 
     With r = (0, …, 0, 1) − [Gᵀ; hᵀ]y: r = 0 is a contradiction, otherwise z = −r[:-1] / r[-1].

@@ -55,9 +55,7 @@ class Dataset:
         vector = check_labels("labels", np.asarray(labels), matrix.shape[0])
         classes, indices, counts = np.unique(vector, return_inverse=True, return_counts=True)
         if classes.size < 2:
-            raise ValueError(
-                f"labels must name at least two classes, but all are {classes[0]!s}"
-            )
+            raise ValueError(f"labels must name at least two classes, but all are {classes[0]!s}")
         if counts.min() < least_per_class:
             smallest = int(np.argmin(counts))
             raise ValueError(
@@ -87,7 +85,9 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Separability:
-    """How far data are from orthogonal separability (min2025): ⟨x_i, x_j⟩ > 0 within a class, < 0 across.
+    """How far data are from orthogonal separability (min2025).
+
+    That is ⟨x_i, x_j⟩ > 0 within a class and < 0 across classes.
 
     Inner products are reported as cosines too, because only their sign matters.
     ``violating_share`` counts pairs i < j whose inner product has the wrong sign (zero included).
@@ -166,7 +166,8 @@ def load_arrays(path: str | Path, names: tuple[str, ...]) -> Mapping[str, np.nda
             missing = [name for name in names if name not in archive.files]
             if missing:
                 raise ValueError(
-                    f"{path} lacks {', '.join(missing)}; it holds {', '.join(archive.files) or 'nothing'}"
+                    f"{path} lacks {', '.join(missing)}; "
+                    f"it holds {', '.join(archive.files) or 'nothing'}"
                 )
             return {name: archive[name] for name in archive.files}
     except (zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:  # pyright: ignore

@@ -1,0 +1,202 @@
+"""Models whose training is followed: losses as pure functions of a parameter tree.
+
+A model is a frozen dataclass registered as a JAX tree: its data are leaves, so one compiled flow
+serves every data set of the same shape. All arrays are float64; the flow switches that on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import logsumexp
+
+from ncollapse._checks import check_positive
+from ncollapse.data import Dataset
+
+Parameters = dict[str, Any]
+"""A parameter tree: arrays by name."""
+
+DEAD, MIXED = -1, -2
+"""Codes of a neuron in no group: active on no sample; active on another set of samples."""
+
+
+class Model(Protocol):
+    """What the flow needs to know of a model.
+
+    ``clock`` says what is descended: ``"log_loss"`` follows dθ/ds = −∇ log L, whose path is that
+    of gradient flow and whose clock is ds = L dt; ``"time"`` follows dθ/dt = −∇L.
+    """
+
+    name: str
+    clock: Literal["log_loss", "time"]
+
+    def log_loss(self, parameters: Parameters) -> jax.Array:
+        """log L, computed without ever forming L."""
+        ...
+
+    def features(self, parameters: Parameters) -> jax.Array:
+        """Last-layer features ``(N, D)``."""
+        ...
+
+    def classifier(self, parameters: Parameters) -> tuple[jax.Array, jax.Array | None]:
+        """Weight ``(K, D)`` and bias ``(K,)`` or None."""
+        ...
+
+    def invariants(self, parameters: Parameters) -> jax.Array:
+        """Quantities that exact gradient flow conserves, quadratic in the parameters."""
+        ...
+
+    def observe(self, parameters: Parameters) -> dict[str, jax.Array]:
+        """Small arrays worth recording at every step."""
+        ...
+
+    def lift(self, parameters: Parameters) -> dict[str, np.ndarray]:
+        """The parameters as the user knows them."""
+        ...
+
+
+def log_softplus(x: jax.Array) -> jax.Array:
+    """log log(1 + eˣ), exact to rounding for every finite x; x − eˣ/2 + O(e²ˣ) below −36."""
+    tail = x < -36.0
+    inside = jnp.where(tail, 0.0, x)
+    return jnp.where(tail, x, jnp.log(jax.nn.softplus(inside)))
+
+
+def log_cross_entropy(logits: jax.Array, one_hot: jax.Array) -> jax.Array:
+    """log of each sample's cross-entropy, log log(1 + Σ_{j≠y} exp(z_j − z_y)), shape ``(N,)``.
+
+    Stays exact where the loss itself underflows: it is about −margin at large margins.
+    """
+    own = jnp.sum(logits * one_hot, axis=1, keepdims=True)
+    others = jnp.where(one_hot > 0, -jnp.inf, logits - own)
+    return log_softplus(logsumexp(others, axis=1))
+
+
+def sample_margins(logits: jax.Array, one_hot: jax.Array) -> jax.Array:
+    """Own logit minus the best other one, ``(N,)`` (ji2022 §3; min over j ≠ k)."""
+    own = jnp.sum(logits * one_hot, axis=1)
+    return own - jnp.max(jnp.where(one_hot > 0, -jnp.inf, logits), axis=1)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class ReLUNetwork:
+    """Two-layer ReLU network f(x) = Σ_j v_j max(⟨w_j, x⟩, 0), summed cross-entropy (min2025).
+
+    Parameters are ``hidden (h, r)``, rows w_j, and ``weight (K, h)``, columns v_j. Weights
+    orthogonal to all inputs neither act nor move, so w_j is kept in an orthonormal basis of the
+    span of the inputs, r = rank of the inputs; `lift` returns ``(h, d)``.
+
+    Conserved: ‖w_j‖² − ‖v_j‖² for every neuron.
+    """
+
+    coordinates: jax.Array
+    """Inputs in the basis, ``(N, r)``."""
+    one_hot: jax.Array
+    """Labels, ``(N, K)``."""
+    basis: jax.Array
+    """Orthonormal rows ``(r, d)`` that span the inputs."""
+    name: str = field(default="relu2", metadata={"static": True})
+    clock: Literal["log_loss"] = field(default="log_loss", metadata={"static": True})
+
+    @classmethod
+    def on(cls, data: Dataset) -> ReLUNetwork:
+        """The network on a data set.
+
+        Raises
+        ------
+        ValueError
+            An input is the zero vector: no neuron can ever be active on it.
+        """
+        norms = np.linalg.norm(data.inputs, axis=1)
+        if not norms.all():
+            raise ValueError(
+                f"inputs row {int(np.argmin(norms))} is the zero vector: "
+                "no neuron can ever be active on it"
+            )
+        _, singular, right = np.linalg.svd(data.inputs, full_matrices=False)
+        rank = int(np.sum(singular > singular[0] * max(data.inputs.shape) * np.finfo(float).eps))
+        basis = right[:rank]
+        return cls(data.inputs @ basis.T, np.eye(data.num_classes)[data.labels], basis)
+
+    def start(self, width: int, scale: float, seed: int) -> dict[str, np.ndarray]:
+        """Balanced random initialisation: ‖v_j‖ = ‖w_j‖, directions uniform, E‖w_j‖² = scale².
+
+        Raises
+        ------
+        ValueError
+            ``width`` below the number of classes (every class needs a neuron), or a ``scale``
+            that is not positive (zero is a saddle point that the flow never leaves).
+        """
+        num_classes, rank = self.one_hot.shape[1], self.coordinates.shape[1]
+        if width < num_classes:
+            raise ValueError(
+                f"width must be at least the number of classes, {num_classes}, "
+                f"because every class needs a neuron of its own, but it is {width}"
+            )
+        check_positive("scale", scale)
+        generator = np.random.default_rng(seed)
+        hidden = scale * generator.standard_normal((width, rank)) / np.sqrt(rank)
+        weight = generator.standard_normal((num_classes, width))
+        weight *= np.linalg.norm(hidden, axis=1) / np.linalg.norm(weight, axis=0)
+        return {"hidden": hidden, "weight": weight}
+
+    def logits(self, parameters: Parameters) -> jax.Array:
+        return self.features(parameters) @ parameters["weight"].T
+
+    def log_loss(self, parameters: Parameters) -> jax.Array:
+        return logsumexp(log_cross_entropy(self.logits(parameters), self.one_hot))
+
+    def features(self, parameters: Parameters) -> jax.Array:
+        return jax.nn.relu(self.coordinates @ parameters["hidden"].T)
+
+    def classifier(self, parameters: Parameters) -> tuple[jax.Array, None]:
+        return parameters["weight"], None
+
+    def invariants(self, parameters: Parameters) -> jax.Array:
+        hidden, weight = parameters["hidden"], parameters["weight"]
+        return jnp.sum(hidden**2, axis=1) - jnp.sum(weight**2, axis=0)
+
+    def observe(self, parameters: Parameters) -> dict[str, jax.Array]:
+        """``margins (K,)``: smallest of each class; ``groups (h,)``: class, `DEAD` or `MIXED`;
+        ``dead_samples (N,)``: samples on which every neuron is off."""
+        active = self.coordinates @ parameters["hidden"].T > 0
+        margins = sample_margins(self.logits(parameters), self.one_hot)
+        return {
+            "margins": jnp.min(jnp.where(self.one_hot > 0, margins[:, None], jnp.inf), axis=0),
+            "groups": neuron_groups(active, self.one_hot),
+            "dead_samples": ~jnp.any(active, axis=1),
+        }
+
+    def lift(self, parameters: Parameters) -> dict[str, np.ndarray]:
+        hidden = np.asarray(parameters["hidden"]) @ np.asarray(self.basis)
+        return {"hidden": hidden, "weight": np.asarray(parameters["weight"])}
+
+
+def neuron_groups(active: jax.Array, one_hot: jax.Array) -> jax.Array:
+    """Group of each neuron from the exact sign pattern (min2025, alignment theorem).
+
+    A neuron is in group k when it is active (⟨w, x⟩ > 0) on all samples of class k and on no other,
+    `DEAD` when active on none, and `MIXED` otherwise.
+
+    Parameters
+    ----------
+    active
+        ``(N, h)`` booleans.
+    one_hot
+        ``(N, K)``.
+
+    Returns
+    -------
+    ``(h,)`` int8.
+    """
+    counts = active.astype(one_hot.dtype).T @ one_hot
+    total = jnp.sum(counts, axis=1)
+    best = jnp.argmax(counts, axis=1)
+    size = jnp.sum(one_hot, axis=0)[best]
+    exact = (jnp.max(counts, axis=1) == size) & (total == size)
+    return jnp.where(exact, best, jnp.where(total == 0, DEAD, MIXED)).astype(jnp.int8)
