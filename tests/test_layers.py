@@ -14,6 +14,7 @@ ORDER = [
     "stats",
     "metrics",
     "models",
+    "free_features",
     "steppers",
     "flow",
     "theory",

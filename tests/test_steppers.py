@@ -45,7 +45,7 @@ def end_error(solver, steps):
     ids=["Rosenbrock", "Chebyshev"],
 )
 def test_the_fitted_order_is_the_stated_one(solver, order):
-    steps = np.array([20, 40, 80])
+    steps = np.array([40, 80, 160])
     errors = [end_error(solver, int(count)) for count in steps]
     slope = -np.polyfit(np.log(steps), np.log(errors), 1)[0]
     assert slope == pytest.approx(order, abs=0.25)

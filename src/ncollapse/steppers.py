@@ -10,7 +10,7 @@ distinct eigenvalues, and :class:`Chebyshev` is stable along the negative real a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import diffrax
 import jax
@@ -38,7 +38,16 @@ _COUPLINGS = (
 """RODAS, order 4(3), L-stable and stiffly accurate: Hairer & Wanner, Solving ODEs II, IV.7."""
 
 
-class _SymmetricStepper(diffrax.AbstractAdaptiveSolver):
+class Tally(NamedTuple):
+    """State of a stepper: evaluations on accepted steps, and what the next step starts from."""
+
+    evaluations: Any
+    memory: Any
+
+
+class MatrixFree(diffrax.AbstractAdaptiveSolver):
+    """A stepper that touches the Jacobian only by its products, and counts what it evaluates."""
+
     term_structure: ClassVar = diffrax.AbstractTerm
     interpolation_cls: ClassVar[Callable[..., Any]] = (
         diffrax.ThirdOrderHermitePolynomialInterpolation.from_k
@@ -69,15 +78,15 @@ class _SymmetricStepper(diffrax.AbstractAdaptiveSolver):
         return restore(end), restore(jnp.where(failed, jnp.inf, jnp.abs(error))), dense
 
 
-class Rosenbrock(_SymmetricStepper):
+class Rosenbrock(MatrixFree):
     """RODAS4(3) for autonomous gradient flows, matrix-free.
+
+    The state is a tree θ, or a pair (θ, scalar) whose scalar follows θ without acting on it.
 
     Each step solves six systems (I/(hγ) − J) u = r with J = −∇²f symmetric, by conjugate
     gradients: the systems are positive definite while hγ times the largest eigenvalue of J is
     below one. A step on which conjugate gradients break down, or do not converge within
     ``max_iterations``, is refused, and the controller tries a shorter one.
-
-    The solver's state counts the Jacobian products of the steps kept.
     """
 
     linear_tolerance: float = 1e-9
@@ -87,7 +96,7 @@ class Rosenbrock(_SymmetricStepper):
         return 4
 
     def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> Any:
-        return jnp.asarray(0)
+        return Tally(jnp.asarray(0), ())
 
     def step(
         self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any, solver_state: Any, made_jump: Any
@@ -96,36 +105,30 @@ class Rosenbrock(_SymmetricStepper):
         start, restore, field = self._flatten(terms, t0, y0, args)
         step = t1 - t0
         value, product = jax.linearize(field, start)
-
-        def system(vector: Any) -> Any:
-            return vector / (step * _GAMMA) - product(vector)
-
+        solve = _follower_solver if isinstance(y0, tuple) else _plain_solver
+        solve = solve(product, step * _GAMMA, self.linear_tolerance, self.max_iterations)
         parts: list[Any] = []
-        count, failed, end = solver_state, jnp.asarray(False), start
+        count, failed, end = solver_state.evaluations, jnp.asarray(False), start
         for position, coupling in zip(_STAGES, _COUPLINGS, strict=True):
             end = start + sum((a * part for a, part in zip(position, parts, strict=True)), 0.0)
             right = value if not parts else field(end)
             right = (
                 right + sum((c * part for c, part in zip(coupling, parts, strict=True)), 0.0) / step
             )
-            part, iterations, broke = conjugate_gradients(
-                system, right, self.linear_tolerance, self.max_iterations
-            )
+            part, iterations, broke = solve(right)
             parts.append(part)
-            count, failed = count + iterations, failed | broke
+            count, failed = count + iterations + 1, failed | broke
         ends = (start, end + parts[-1])
         y1, error, dense = self._finish(field, restore, step, ends, parts[-1], failed)
-        return y1, error, dense, count, diffrax.RESULTS.successful
+        return y1, error, dense, Tally(count, ()), diffrax.RESULTS.successful
 
 
-class Chebyshev(_SymmetricStepper):
+class Chebyshev(MatrixFree):
     """Second-order Runge–Kutta–Chebyshev for autonomous flows with negative real spectrum.
 
     s stages are stable up to h‖J‖ ≈ 0.65 s² (Sommeijer, Shampine & Verwer 1998); s follows from
     the spectral radius, found by power iteration from the last step's eigenvector. Explicit: no
     linear system, at a cost that grows as the square root of the stiffness.
-
-    The solver's state is that eigenvector and the count of field evaluations of the steps kept.
     """
 
     max_stages: int = 20000
@@ -139,7 +142,7 @@ class Chebyshev(_SymmetricStepper):
     def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> Any:
         flat, _, field = self._flatten(terms, t0, y0, args)
         vector = jnp.cos(jnp.arange(1.0, flat.size + 1.0)) + 0.0 * field(flat)
-        return vector / jnp.linalg.norm(vector), jnp.asarray(0)
+        return Tally(jnp.asarray(0), vector / jnp.linalg.norm(vector))
 
     def step(
         self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any, solver_state: Any, made_jump: Any
@@ -147,7 +150,7 @@ class Chebyshev(_SymmetricStepper):
         del made_jump
         start, restore, field = self._flatten(terms, t0, y0, args)
         step = t1 - t0
-        vector, count = solver_state
+        count, vector = solver_state
         value, product = jax.linearize(field, start)
         vector, radius, iterations = spectral_radius(product, vector)
         needed = jnp.maximum(2.0, jnp.ceil(jnp.sqrt(1.0 + 1.54 * step * 1.1 * radius)))
@@ -157,7 +160,7 @@ class Chebyshev(_SymmetricStepper):
         error = 0.8 * (start - end) + 0.4 * step * (value + field(end))
         y1, error, dense = self._finish(field, restore, step, (start, end), error, failed)
         count = count + stages + iterations
-        return y1, error, dense, (vector, count), diffrax.RESULTS.successful
+        return y1, error, dense, Tally(count, vector), diffrax.RESULTS.successful
 
 
 def conjugate_gradients(
@@ -188,6 +191,31 @@ def conjugate_gradients(
     state = (jnp.zeros_like(right), right, right, size, jnp.asarray(0), jnp.asarray(True))
     x, _, _, square, iterations, positive = jax.lax.while_loop(unfinished, advance, state)
     return x, iterations, ~positive | (square > tolerance**2 * size)
+
+
+def _plain_solver(product: Any, step: Any, tolerance: float, most: int) -> Callable[[Any], Any]:
+    """Solver of (I/step − J) u = r for symmetric J."""
+    return lambda right: conjugate_gradients(
+        lambda vector: vector / step - product(vector), right, tolerance, most
+    )
+
+
+def _follower_solver(product: Any, step: Any, tolerance: float, most: int) -> Callable[[Any], Any]:
+    """The same for J = [[A, 0], [cᵀ, d]], A symmetric: first the leader, then the last entry."""
+    zero = jnp.zeros((1,))
+
+    def extend(vector: Any) -> Any:
+        return product(jnp.concatenate([vector, zero]))
+
+    def solve(right: Any) -> tuple[Any, Any, Any]:
+        own = product(jnp.zeros_like(right).at[-1].set(1.0))[-1]
+        leader, iterations, failed = conjugate_gradients(
+            lambda vector: vector / step - extend(vector)[:-1], right[:-1], tolerance, most
+        )
+        last = (right[-1] + extend(leader)[-1]) / (1.0 / step - own)
+        return jnp.concatenate([leader, last[None]]), iterations, failed
+
+    return solve
 
 
 def spectral_radius(product: Callable[[Any], Any], vector: Any) -> tuple[Any, Any, Any]:

@@ -16,6 +16,7 @@ import optimistix
 from ncollapse._checks import check_positive
 from ncollapse.flow._trajectory import Ensemble, Recorder, Trajectory
 from ncollapse.models import Model, Parameters
+from ncollapse.steppers import MatrixFree
 
 REACHABLE = 1e8
 """Largest log(1/L) that is accepted as a goal: the flow grows ever stiffer on the way there."""
@@ -31,16 +32,16 @@ def gradient_flow(
     s: float = np.inf,
     stall: float | None = 1e-3,
     rtol: float = 1e-5,
-    solver: diffrax.AbstractERK | None = None,
+    solver: diffrax.AbstractSolver | None = None,
     max_steps: int = 100_000,
     on_progress: Callable[[float, float], None] | None = None,
 ) -> Trajectory:
-    """Follow dθ/ds = −∇ log L from ``start``, adaptively and in float64.
+    """Follow dθ/ds = −∇ log L, or dθ/ds = −∇L, from ``start``, adaptively and in float64.
 
     Parameters
     ----------
     model
-        A model with the clock ``"log_loss"``.
+        Its clock says which: on ``"log_loss"`` s is the rescaled time, on ``"time"`` s is time.
     start
         Its parameter tree.
     log_inverse_loss, s
@@ -52,7 +53,7 @@ def gradient_flow(
         Local error per step, relative to a parameter or, for small ones, to the typical size at
         the start. ReLU models have kinks, which a tolerance below about 1e-6 crosses very slowly.
     solver
-        An explicit Runge–Kutta method of diffrax; Tsit5 unless given.
+        A method of diffrax or of `ncollapse.steppers`; Tsit5 unless given.
     max_steps
         Stop after so many accepted and rejected steps.
     on_progress
@@ -94,7 +95,7 @@ def gradient_flow(
         return recorder.trajectory(
             reached=stopped[0],
             stopped=stopped[1],
-            evaluations=(recorder.taken + recorder.rejected) * solver.tableau.num_stages,
+            evaluations=recorder.evaluations(solver),
             seconds=time.perf_counter() - began - compile_seconds,
             compile_seconds=compile_seconds,
         )
@@ -107,6 +108,7 @@ def gradient_flow_ensemble(
     log_inverse_loss: float = 300.0,
     s: float = np.inf,
     rtol: float = 1e-5,
+    solver: diffrax.AbstractSolver | None = None,
     max_steps: int = 16_384,
 ) -> Ensemble:
     """`gradient_flow` from S starts in one vectorised call, keeping only the ends.
@@ -120,7 +122,14 @@ def gradient_flow_ensemble(
         starts = {name: np.asarray(leaf, np.float64) for name, leaf in starts.items()}
         limits = _limits(starts, log_inverse_loss, s, rtol)
         run, compile_seconds = _compiled(
-            partial(_run_all, max_steps=max_steps), model, starts, limits
+            partial(
+                _run_all,
+                solver=diffrax.Tsit5() if solver is None else solver,
+                max_steps=max_steps,
+            ),
+            model,
+            starts,
+            limits,
         )
         ends = jax.tree.map(np.asarray, run(model, starts, limits))
     return Ensemble(
@@ -139,9 +148,19 @@ def stack_starts(starts: list[Parameters]) -> dict[str, np.ndarray]:
 def _vector_field(_s: Any, state: Any, args: Any) -> Any:
     model, _goal = args
     parameters, scaled_time = state
-    gradient = jax.grad(model.log_loss)(parameters)
-    squared = _squared_norm(gradient)
-    return jax.tree.map(jnp.negative, gradient), 1.0 - scaled_time * squared
+    gradient = jax.grad(_descended(model))(parameters)
+    velocity = jax.tree.map(jnp.negative, gradient)
+    if model.clock == "time":
+        return velocity, jnp.zeros_like(scaled_time)
+    return velocity, 1.0 - scaled_time * _squared_norm(gradient)
+
+
+def _descended(model: Any) -> Callable[[Any], jax.Array]:
+    return model.loss if model.clock == "time" else model.log_loss
+
+
+def _log_time(model: Any, s: Any, scaled_time: Any, log_loss: Any) -> jax.Array:
+    return jnp.log(s) if model.clock == "time" else jnp.log(scaled_time) - log_loss
 
 
 def _squared_norm(tree: Any) -> jax.Array:
@@ -184,12 +203,13 @@ def _solve(
 def _record(s: Any, state: Any, args: Any) -> dict[str, Any]:
     model, _goal = args
     parameters, scaled_time = state
-    log_loss, gradient = jax.value_and_grad(model.log_loss)(parameters)
+    log_loss = model.log_loss(parameters)
+    gradient = jax.grad(_descended(model))(parameters)
     squared = _squared_norm(parameters)
     return {
         "s": s,
         "log_inverse_loss": -log_loss,
-        "log_time": jnp.log(scaled_time) - log_loss,
+        "log_time": _log_time(model, s, scaled_time, log_loss),
         "norm": jnp.sqrt(squared),
         "speed": jnp.sqrt(_squared_norm(gradient) / squared),
         "invariants": model.invariants(parameters),
@@ -209,7 +229,8 @@ def _advance(model: Any, state: Any, now: Any, step: Any, limits: Any, *, solver
             diffrax.SubSaveAt(steps=True, fn=_record),
             diffrax.SubSaveAt(steps=_STEPS_PER_SNAPSHOT, fn=_snapshot),
             diffrax.SubSaveAt(t1=True),
-        )
+        ),
+        solver_state=True,
     )
     solution = _solve(
         model, state, now, step, limits, solver=solver, max_steps=_STEPS_PER_CHUNK, saveat=saveat
@@ -218,9 +239,19 @@ def _advance(model: Any, state: Any, now: Any, step: Any, limits: Any, *, solver
     taken = solution.stats["num_accepted_steps"]
     times = jnp.concatenate([now[None], steps["s"]])
     last = jnp.where(taken > 0, times[taken] - times[jnp.maximum(taken - 1, 0)], step)
-    record = {"steps": steps, "snapshots": snapshots, "stats": solution.stats}
+    record = {
+        "steps": steps,
+        "snapshots": snapshots,
+        "stats": solution.stats,
+        "evaluations": _counted(solver, solution.solver_state),
+    }
     end = jax.tree.map(lambda leaf: leaf[-1], end)
     return end, times[taken], last, record, _outcome(solution.result)
+
+
+def _counted(solver: Any, solver_state: Any) -> jax.Array:
+    """What a solver without a fixed number of stages counted on its accepted steps."""
+    return solver_state.evaluations if isinstance(solver, MatrixFree) else jnp.zeros((), int)
 
 
 def _outcome(result: Any) -> dict[str, jax.Array]:
@@ -253,7 +284,9 @@ def _snapshot(s: Any, state: Any, _args: Any) -> dict[str, Any]:
     return {"s": s, "parameters": state[0]}
 
 
-def _run_all(model: Any, starts: Any, limits: Any, *, max_steps: int) -> dict[str, Any]:
+def _run_all(
+    model: Any, starts: Any, limits: Any, *, solver: Any, max_steps: int
+) -> dict[str, Any]:
     def run(start: Any) -> dict[str, Any]:
         solution = _solve(
             model,
@@ -261,16 +294,17 @@ def _run_all(model: Any, starts: Any, limits: Any, *, max_steps: int) -> dict[st
             0.0,
             _first_step(model, start),
             limits,
-            solver=diffrax.Tsit5(),
+            solver=solver,
             max_steps=max_steps,
             saveat=diffrax.SaveAt(t1=True),
         )
         parameters, scaled_time = jax.tree.map(lambda leaf: leaf[-1], solution.ys)
         log_loss = model.log_loss(parameters)
-        change = jnp.max(jnp.abs(model.invariants(parameters) - model.invariants(start)))
+        moved = jnp.abs(model.invariants(parameters) - model.invariants(start))
+        change = jnp.max(moved, initial=0.0)
         return {
             "s": solution.ts[-1],
-            "log_time": jnp.log(scaled_time) - log_loss,
+            "log_time": _log_time(model, solution.ts[-1], scaled_time, log_loss),
             "log_inverse_loss": -log_loss,
             "drift": change / _squared_norm(parameters),
             "parameters": parameters,
@@ -291,7 +325,7 @@ def _survey(model: Any, start: Any) -> dict[str, Any]:
 
 
 def _first_step(model: Model, start: Parameters) -> jax.Array:
-    speed = _squared_norm(jax.grad(model.log_loss)(start)) / _squared_norm(start)
+    speed = _squared_norm(jax.grad(_descended(model))(start)) / _squared_norm(start)
     return 1e-2 / jnp.sqrt(speed)
 
 

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from ncollapse.models import Model, Parameters
+from ncollapse.steppers import MatrixFree
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +115,14 @@ class Recorder:
         self.snapshots: list[dict[str, Any]] = [{"s": np.zeros(1), "parameters": _leading(start)}]
         self.taken = 0
         self.rejected = 0
+        self.counted = 0
 
     def add(self, record: dict[str, Any], end: Parameters) -> None:
         """Keep one chunk: its accepted steps, its snapshots and where it ended."""
         count = int(record["stats"]["num_accepted_steps"])
         self.taken += count
         self.rejected += int(record["stats"]["num_rejected_steps"])
+        self.counted += int(record["evaluations"])
         if count == 0:
             return
         kept = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], record["steps"])
@@ -133,6 +136,17 @@ class Recorder:
     @property
     def log_inverse_loss(self) -> float:
         return float(self.steps[-1]["log_inverse_loss"][-1])
+
+    def evaluations(self, solver: Any) -> int:
+        """Evaluations of the field or its derivative.
+
+        A solver without a fixed number of stages counts those of accepted steps; rejected ones
+        are taken to cost as much on average.
+        """
+        tried = self.taken + self.rejected
+        if isinstance(solver, MatrixFree):
+            return round(self.counted * tried / max(self.taken, 1))
+        return tried * solver.tableau.num_stages
 
     def stalled(self, share: float) -> bool:
         """Speed below ``share`` of its largest, and log(1/L) up by less than 1e-2 since s/2."""
@@ -150,7 +164,7 @@ class Recorder:
         steps = jax.tree.map(lambda *leaves: np.concatenate(leaves), *self.steps)
         snapshots = jax.tree.map(lambda *leaves: np.concatenate(leaves), *self.snapshots)
         change = steps["invariants"] - self.invariants
-        drift = np.abs(change).reshape(len(change), -1).max(axis=1) / steps["norm"] ** 2
+        drift = np.abs(change).reshape(len(change), -1).max(axis=1, initial=0.0) / steps["norm"] ** 2
         kinds = jax.eval_shape(self.model.observe, self.start)
         observations = {
             name: values.astype(kinds[name].dtype) for name, values in steps["observations"].items()
