@@ -1,5 +1,16 @@
 """Data sets: a checked container, synthetic data and real images."""
 
 from ncollapse.data._dataset import Dataset, Separability, load_npz, orthogonal_separability
+from ncollapse.data.images import load_images, read_idx
+from ncollapse.data.synthetic import gaussian_mixture, orthogonally_separable
 
-__all__ = ["Dataset", "Separability", "load_npz", "orthogonal_separability"]
+__all__ = [
+    "Dataset",
+    "Separability",
+    "gaussian_mixture",
+    "load_images",
+    "load_npz",
+    "orthogonal_separability",
+    "orthogonally_separable",
+    "read_idx",
+]

@@ -8,6 +8,7 @@ import numpy as np
 
 from ncollapse._checks import check_finite
 from ncollapse.data._dataset import Dataset
+from ncollapse.geometry import simplex_etf
 
 
 def gaussian_mixture(
@@ -66,3 +67,61 @@ def class_sizes(counts: Any, num_classes: int) -> np.ndarray:
     if sizes.min() < 1:
         raise ValueError(f"counts must be at least 1, but they are {sizes.tolist()}")
     return sizes
+
+
+def orthogonally_separable(
+    num_classes: int,
+    per_class: int,
+    dim: int,
+    seed: int | np.random.Generator,
+    *,
+    scales: Any = 1.0,
+    noise: float = 0.5,
+) -> Dataset:
+    """Draw data with ⟨x_i, x_j⟩ > 0 within a class and < 0 across classes (min2025).
+
+    x = c_k (m_k + τ z), with m_k the vectors of a randomly turned simplex ETF, whose inner products
+    are −1/(K−1), and z ~ N(0, I_d/d). τ is ``noise`` times the largest value that keeps every inner
+    product on the right side, found by bisection.
+
+    Parameters
+    ----------
+    num_classes, per_class, dim
+        K ≥ 2, n ≥ 1 and d ≥ K − 1.
+    seed
+        A seed or a generator.
+    scales
+        c_k, one number or ``(K,)`` positive numbers.
+    noise
+        Share of the admissible noise, 0 ≤ noise < 1.
+    """
+    factors = np.broadcast_to(np.asarray(scales, dtype=np.float64), (num_classes,))
+    if not (np.isfinite(factors).all() and (factors > 0).all()):
+        raise ValueError(f"scales must be positive and finite, but they are {factors.tolist()}")
+    if not 0.0 <= noise < 1.0:
+        raise ValueError(f"noise must lie in [0, 1), but it is {noise!r}")
+    if per_class < 1:
+        raise ValueError(f"per_class must be at least 1, but it is {per_class}")
+    generator = np.random.default_rng(seed)
+    turn = int(generator.integers(2**31))
+    labels = np.repeat(np.arange(num_classes), per_class)
+    centres = simplex_etf(num_classes, dim, seed=turn)[labels]
+    deviations = generator.standard_normal((len(labels), dim)) / np.sqrt(dim)
+    level = noise * _largest_noise(centres, deviations, labels)
+    inputs = factors[labels, None] * (centres + level * deviations)
+    return Dataset.from_arrays(inputs, labels, name="orthogonally separable")
+
+
+def _largest_noise(centres: np.ndarray, deviations: np.ndarray, labels: np.ndarray) -> float:
+    """A noise level up to which, in steps of a bisection, all inner products keep their sign."""
+    sign = np.where(labels[:, None] == labels, 1.0, -1.0)
+
+    def separable(level: float) -> bool:
+        points = centres + level * deviations
+        return bool((sign * (points @ points.T) > 0).all())
+
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if separable(middle) else (low, middle)
+    return low

@@ -1,0 +1,171 @@
+"""All pairs of classes in one sweep of tiles: no K×K array whatever K."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from ncollapse._checks import Array
+from ncollapse.metrics._frame import Frame, UndefinedMetricError, scalar
+from ncollapse.stats._arrays import like, row_dots, to_numpy
+
+CLOSE = 1e-4
+"""Squared distances this small beside the squared norms are taken from the difference itself."""
+
+
+@dataclass(frozen=True)
+class PairStatistics:
+    """Averages over the pairs k ≠ l of the unit rows u_k of a frame.
+
+    ``deviation`` avg |cos + 1/(K−1)|; ``coherence`` max |cos|; ``closest`` the class indices of the
+    pair with the largest cosine, ``closest_cosine``; mean and standard deviation of ‖u_k − u_l‖ and of
+    log 1/‖u_k − u_l‖ (None when two directions coincide, where it is infinite).
+    """
+
+    deviation: float
+    coherence: float
+    closest: tuple[int, int]
+    closest_cosine: float
+    distance_mean: float
+    distance_std: float
+    log_mean: float | None
+    log_std: float | None
+
+
+_KNOWN: weakref.WeakKeyDictionary[Frame, PairStatistics] = weakref.WeakKeyDictionary()
+
+
+def pair_statistics(frame: Frame) -> PairStatistics:
+    """`PairStatistics` of the rows; computed once for each frame."""
+    if frame not in _KNOWN:
+        _KNOWN[frame] = _pair_statistics(frame)
+    return _KNOWN[frame]
+
+
+def unit_pairs(frame: Frame) -> Iterator[tuple[Array, Array, Array, slice, slice]]:
+    """Cosines, squared distances of unit rows and the strict-upper mask (as 0/1), tile by tile."""
+    xp = array_namespace(frame.array)
+    for left, right in _tile_pairs(frame):
+        a = frame.rows(left) / frame.norms[left][:, None]
+        b = frame.rows(right) / frame.norms[right][:, None]
+        cosine = xp.matmul(a, b.T)
+        squares = _distances(a, b, 2 - 2 * cosine, xp.ones_like(a[:, 0]), xp.ones_like(b[:, 0]))
+        yield cosine, squares, _above(squares, left, right), left, right
+
+
+def squared_distances(frame: Frame) -> Iterator[tuple[Array, Array, slice, slice]]:
+    """‖x_k − x_l‖² and the strict-upper mask (as 0/1), tile by tile."""
+    xp = array_namespace(frame.array)
+    for left, right in _tile_pairs(frame):
+        a, b = frame.rows(left), frame.rows(right)
+        own, other = frame.squares[left], frame.squares[right]
+        squares = own[:, None] + other[None, :] - 2 * xp.matmul(a, b.T)
+        squares = _distances(a, b, squares, own, other)
+        yield squares, _above(squares, left, right), left, right
+
+
+def _tile_pairs(frame: Frame) -> Iterator[tuple[slice, slice]]:
+    tiles = frame.tiles()
+    for i, left in enumerate(tiles):
+        for right in tiles[i:]:
+            yield left, right
+
+
+def _above(example: Array, left: slice, right: slice) -> Array:
+    xp = array_namespace(example)
+    ones = xp.ones_like(example)
+    return xp.triu(ones, k=1) if left == right else ones
+
+
+def _distances(a: Array, b: Array, squares: Array, own: Array, other: Array) -> Array:
+    """``squares`` with the small ones, which lost digits, computed again from the difference."""
+    xp = array_namespace(squares)
+    small = squares < CLOSE * (own[:, None] + other[None, :])
+    if not bool(xp.any(small)):
+        return squares
+    rows, columns = np.nonzero(to_numpy(small))
+    if len(rows) > 4 * (a.shape[0] + b.shape[0]):
+        found = [_row_distances(a[i : i + 1, :], b) for i in range(a.shape[0])]
+        return xp.where(small, xp.stack(found), squares)
+    difference = xp.take(a, like(rows, a), axis=0) - xp.take(b, like(columns, a), axis=0)
+    host = np.zeros(tuple(squares.shape))
+    host[rows, columns] = to_numpy(row_dots(difference, difference))
+    return xp.where(small, like(host, squares, squares.dtype), squares)
+
+
+def _row_distances(row: Array, others: Array) -> Array:
+    difference = others - row
+    return row_dots(difference, difference)
+
+
+def _pair_statistics(frame: Frame) -> PairStatistics:
+    frame.require_classes()
+    frame.require_directions()
+    xp = array_namespace(frame.array)
+    count = frame.count
+    ideal = (2 * count / (count - 1)) ** 0.5
+    sums = np.zeros(5)
+    coherence, closest, closest_cosine, coincide = 0.0, (0, 1), -np.inf, False
+    for cosine, squares, mask, left, right in unit_pairs(frame):
+        above = mask > 0
+        distance = xp.sqrt(xp.where(above, squares, xp.ones_like(squares)))
+        coincide = coincide or bool(xp.any(distance == 0))
+        log = -xp.log(xp.where(distance > 0, distance, xp.ones_like(distance)) / ideal)
+        off = distance - ideal
+        parts = (xp.abs(cosine + 1 / (count - 1)), off, off * off, log, log * log)
+        sums += [scalar(xp.sum(part * mask)) for part in parts]
+        coherence = max(coherence, scalar(xp.max(xp.abs(cosine) * mask)))
+        shown = xp.where(above, cosine, xp.full_like(cosine, -np.inf))
+        place = int(xp.argmax(xp.reshape(shown, (-1,))))
+        i, j = divmod(place, cosine.shape[1])
+        value = scalar(shown[i, j])
+        if value > closest_cosine:
+            closest_cosine = value
+            closest = (frame.classes[left.start + i], frame.classes[right.start + j])
+    means = sums / (count * (count - 1) / 2)
+    return PairStatistics(
+        deviation=float(means[0]),
+        coherence=min(coherence, 1.0),
+        closest=closest,
+        closest_cosine=min(closest_cosine, 1.0),
+        distance_mean=float(ideal + means[1]),
+        distance_std=_spread(means[1], means[2]),
+        log_mean=None if coincide else float(means[3] - np.log(ideal)),
+        log_std=None if coincide else _spread(means[3], means[4]),
+    )
+
+
+def _spread(mean: float, square: float) -> float:
+    return float(max(square - mean * mean, 0.0) ** 0.5)
+
+
+def riesz_energy(frame: Frame, exponent: float) -> float:
+    """(1/s) log avg_{k≠l} ‖u_k − u_l‖^{−s}, by log-sum-exp: any exponent s ≠ 0 without overflow."""
+    if not np.isfinite(exponent) or exponent == 0:
+        raise ValueError(f"exponent must be finite and not zero, but it is {exponent!r}")
+    frame.require_classes()
+    frame.require_directions()
+    xp = array_namespace(frame.array)
+    largest, total = -np.inf, 0.0
+    for _, squares, mask, _, _ in unit_pairs(frame):
+        above = mask > 0
+        if exponent > 0 and bool(xp.any(above & (squares <= 0))):
+            raise UndefinedMetricError(
+                f"{frame.name}: two directions coincide, the energy is infinite"
+            )
+        usable = above & (squares > 0)
+        power = -exponent / 2 * xp.log(xp.where(usable, squares, xp.ones_like(squares)))
+        power = xp.where(usable, power, xp.full_like(power, -np.inf))
+        peak = max(largest, scalar(xp.max(power)))
+        if peak == -np.inf:
+            continue
+        total = total * np.exp(largest - peak) + scalar(xp.sum(xp.exp(power - peak)))
+        largest = peak
+    if total == 0:
+        raise UndefinedMetricError(f"{frame.name}: all directions coincide")
+    pairs = frame.count * (frame.count - 1) / 2
+    return float((largest + np.log(total / pairs)) / exponent)

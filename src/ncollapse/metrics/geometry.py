@@ -1,0 +1,252 @@
+"""NC2: the shape that class means and classifier rows stand in.
+
+``summary`` functions look at class means of the classes with samples, ``weight`` functions at the rows
+of W (K, D), all of them. Centred means are μ_k − μ_G.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from ncollapse._checks import Array
+from ncollapse.metrics._frame import (
+    Frame,
+    UndefinedMetricError,
+    centred_means,
+    scalar,
+    uncentred_means,
+    weight_rows,
+)
+from ncollapse.metrics._pairs import pair_statistics, riesz_energy
+from ncollapse.stats import ClassSummary
+from ncollapse.stats._arrays import exact, to_numpy
+
+
+def nc2_equinorm_means(summary: ClassSummary) -> float:
+    """std_k/avg_k of ‖μ_k − μ_G‖, population standard deviation (papyan2020; ji2022 §4)."""
+    with exact(summary.means):
+        return _equinorm(centred_means(summary))
+
+
+def nc2_equinorm_weight(weight: Array | Frame) -> float:
+    """std_k/avg_k of ‖w_k‖, population standard deviation (papyan2020; ji2022 §4)."""
+    frame = weight_rows(weight)
+    with exact(frame.array):
+        return _equinorm(frame)
+
+
+def nc2_equiangular_means(summary: ClassSummary) -> float:
+    """avg_{k≠l} |cos(μ_k − μ_G, μ_l − μ_G) + 1/(K−1)|, the modulus inside (papyan2020; ji2022 §4)."""
+    with exact(summary.means):
+        return pair_statistics(centred_means(summary)).deviation
+
+
+def nc2_equiangular_weight(weight: Array | Frame) -> float:
+    """avg_{k≠l} |cos(w_k, w_l) + 1/(K−1)|, the modulus inside (papyan2020; ji2022 §4)."""
+    frame = weight_rows(weight)
+    with exact(frame.array):
+        return pair_statistics(frame).deviation
+
+
+def nc2_coherence_means(summary: ClassSummary) -> float:
+    """max_{k≠l} |cos(μ_k − μ_G, μ_l − μ_G)|; 1/(K−1) for a simplex ETF, never less (Welch's bound)."""
+    with exact(summary.means):
+        return pair_statistics(centred_means(summary)).coherence
+
+
+def nc2_coherence_weight(weight: Array | Frame) -> float:
+    """max_{k≠l} |cos(w_k, w_l)|."""
+    frame = weight_rows(weight)
+    with exact(frame.array):
+        return pair_statistics(frame).coherence
+
+
+def closest_pair(summary: ClassSummary) -> tuple[tuple[int, int], float]:
+    """The pair of class indices whose centred means have the largest cosine, and that cosine."""
+    with exact(summary.means):
+        found = pair_statistics(centred_means(summary))
+        return found.closest, found.closest_cosine
+
+
+def minority_collapse_angle(summary_or_weight: ClassSummary | Array | Frame) -> float:
+    """Smallest angle in radians between two rows: 0 when minority classes have merged (Fang 2021).
+
+    For a `ClassSummary`: of centred class means; for a weight: of its rows.
+    """
+    if isinstance(summary_or_weight, ClassSummary):
+        frame = centred_means(summary_or_weight)
+    else:
+        frame = weight_rows(summary_or_weight)
+    with exact(frame.array):
+        found = pair_statistics(frame)
+        left, right = (frame.classes.index(k) for k in found.closest)
+        xp = array_namespace(frame.array)
+        a, b = (frame.rows(slice(k, k + 1)) / frame.norms[k] for k in (left, right))
+        apart, together = (scalar(xp.linalg.vector_norm(v)) for v in (a - b, a + b))
+        return 2 * float(np.arctan2(apart, together))
+
+
+def nc2_etf_means(summary: ClassSummary) -> float:
+    """‖G/‖G‖_F − C_K/√(K−1)‖_F, G the Gram matrix of the centred means (Zhu 2021)."""
+    with exact(summary.means):
+        frame = centred_means(summary)
+        return gram_distance(frame, frame, "etf")
+
+
+def nc2_etf_uncentred_means(summary: ClassSummary) -> float:
+    """‖G/‖G‖_F − C_K/√(K−1)‖_F, G the Gram matrix of the uncentred means."""
+    with exact(summary.means):
+        frame = uncentred_means(summary)
+        return gram_distance(frame, frame, "etf")
+
+
+def nc2_etf_weight(weight: Array | Frame) -> float:
+    """‖WWᵀ/‖WWᵀ‖_F − C_K/√(K−1)‖_F (Zhu 2021; hong2025 (3.3) NC_{2,W})."""
+    frame = weight_rows(weight)
+    with exact(frame.array):
+        return gram_distance(frame, frame, "etf")
+
+
+def nc2_orthogonal_means(summary: ClassSummary) -> float:
+    """‖G/‖G‖_F − I/√K‖_F, G the Gram matrix of the uncentred means (hong2025 (3.3) NC_{2,H̄})."""
+    with exact(summary.means):
+        frame = uncentred_means(summary)
+        return gram_distance(frame, frame, "orthogonal")
+
+
+def nc2_orthogonal_directions(summary: ClassSummary) -> float:
+    """The same for the unit vectors μ_k/‖μ_k‖, whose lengths do not matter (min2025, claim 2)."""
+    with exact(summary.means):
+        frame = unit_frame(uncentred_means(summary))
+        return gram_distance(frame, frame, "orthogonal")
+
+
+def nc2_negative_part(summary: ClassSummary) -> float:
+    """‖min(Φ, 0)‖_F/‖Φ‖_F for the unit uncentred means Φ: 0 for a nonnegative frame (min2025, claim 2)."""
+    with exact(summary.means):
+        frame = unit_frame(uncentred_means(summary))
+        xp = array_namespace(frame.array)
+        total = 0.0
+        for tile in frame.tiles():
+            rows = frame.rows(tile)
+            total += scalar(xp.sum(xp.where(rows < 0, rows * rows, xp.zeros_like(rows))))
+        return total**0.5 / frame.frobenius
+
+
+def nc2_nearest_etf_means(summary: ClassSummary) -> float:
+    """min over simplex ETFs T, ‖T‖_F = 1, of ‖M/‖M‖_F − T‖_F, M the centred means.
+
+    By the polar decomposition this is √Σ_i (σ_i/‖M‖_F − 1/√(K−1))² over the K−1 largest singular
+    values. For D < K − 1 no simplex ETF fits in R^D, and the distance is to those of R^{K−1}.
+    """
+    with exact(summary.means):
+        frame = centred_means(summary)
+        frame.require_classes()
+        singular = singular_values(frame)[: frame.count - 1] / frame.frobenius
+        target = 1 / (frame.count - 1) ** 0.5
+        missing = frame.count - 1 - len(singular)
+        return float(np.sqrt(np.sum((singular - target) ** 2) + missing * target**2))
+
+
+def gnc2_log(summary: ClassSummary) -> float:
+    """avg_{k≠l} log 1/‖u_k − u_l‖, u_k the unit centred means (Liu 2023; wu2024).
+
+    −½ log(2K/(K−1)) for a simplex ETF, the least value when K ≤ D + 1. Undefined when two directions
+    coincide.
+    """
+    with exact(summary.means):
+        return _finite_log(centred_means(summary))[0]
+
+
+def gnc2_log_spread(summary: ClassSummary) -> float:
+    """Standard deviation over pairs of log 1/‖u_k − u_l‖: 0 for a simplex ETF (wu2024, GNC2)."""
+    with exact(summary.means):
+        return _finite_log(centred_means(summary))[1]
+
+
+def gnc2_distance(summary: ClassSummary) -> float:
+    """avg_{k≠l} ‖u_k − u_l‖, the distance kernel with its sign turned (Liu 2023)."""
+    with exact(summary.means):
+        return pair_statistics(centred_means(summary)).distance_mean
+
+
+def gnc2_distance_spread(summary: ClassSummary) -> float:
+    """std/avg over pairs of ‖u_k − u_l‖: 0 for a simplex ETF."""
+    with exact(summary.means):
+        found = pair_statistics(centred_means(summary))
+        if not found.distance_mean > 0:
+            raise UndefinedMetricError("centred class means: all directions coincide")
+        return found.distance_std / found.distance_mean
+
+
+def gnc2_riesz(summary: ClassSummary, exponent: float = 1.0) -> float:
+    """(1/s) log avg_{k≠l} ‖u_k − u_l‖^{−s}: the Riesz kernel on the scale of `gnc2_log` (Liu 2023).
+
+    s → 0 gives `gnc2_log`; s = D − 2 is the Coulomb kernel and does not overflow here.
+    Undefined when two directions coincide and s > 0.
+    """
+    with exact(summary.means):
+        return riesz_energy(centred_means(summary), exponent)
+
+
+def singular_values(frame: Frame) -> np.ndarray:
+    """Singular values of the rows, descending, min(K, D) of them."""
+    frame.require_nonzero()
+    xp = array_namespace(frame.array)
+    if frame.count <= frame.dim:
+        return to_numpy(xp.linalg.svdvals(frame.all()))
+    values = to_numpy(xp.linalg.eigvalsh(frame.feature_gram))[::-1]
+    return np.sqrt(np.maximum(values, 0.0))
+
+
+def unit_frame(frame: Frame) -> Frame:
+    """Every row divided by its norm."""
+    frame.require_directions()
+    return Frame(frame.all() / frame.norms[:, None], None, frame.name, frame.classes)
+
+
+def gram_distance(left: Frame, right: Frame, target: str) -> float:
+    """‖A/‖A‖_F − T‖_F, A = LRᵀ, T = C_K/√(K−1) ("etf") or I/√K ("orthogonal").
+
+    With α = ⟨A, T⟩ and R = A − αT it is 2 sin(θ/2), θ = atan2(‖R‖, α): nothing cancels near zero. For
+    K > D + 1 the distance is bounded away from zero and ‖A‖² = ⟨LᵀL, RᵀR⟩ needs no K×K matrix.
+    """
+    count = left.count
+    left.require_classes(2 if target == "etf" else 1)
+    xp = array_namespace(left.array, right.array)
+    trace = 0.0
+    for tile in left.tiles():
+        trace += scalar(xp.sum(left.rows(tile) * right.rows(tile)))
+    if target == "etf":
+        mean = scalar(xp.sum(left.sum * right.sum)) / count
+        along, diagonal, constant = (
+            (trace - mean) / (count - 1) ** 0.5,
+            1 / (count - 1) ** 0.5,
+            -1 / (count * (count - 1) ** 0.5),
+        )
+    else:
+        along, diagonal, constant = trace / count**0.5, 1 / count**0.5, 0.0
+    if count > left.dim + 1:
+        whole = scalar(xp.sum(left.feature_gram * right.feature_gram))
+        rest = max(whole - along**2, 0.0) ** 0.5
+    else:
+        gram = xp.matmul(left.all(), right.all().T)
+        eye = xp.eye(count, dtype=gram.dtype)
+        rest = scalar(xp.linalg.matrix_norm(gram - along * (diagonal * eye + constant)))
+    if not (rest > 0 or along != 0):
+        raise UndefinedMetricError(f"{left.name} and {right.name} have a zero product")
+    return 2 * float(np.sin(np.arctan2(rest, along) / 2))
+
+
+def _equinorm(frame: Frame) -> float:
+    frame.require_nonzero()
+    norms = to_numpy(frame.norms)
+    return float(norms.std() / norms.mean())
+
+
+def _finite_log(frame: Frame) -> tuple[float, float]:
+    found = pair_statistics(frame)
+    if found.log_mean is None or found.log_std is None:
+        raise UndefinedMetricError(f"{frame.name}: two directions coincide, log 1/0 is infinite")
+    return found.log_mean, found.log_std

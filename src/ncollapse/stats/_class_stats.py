@@ -1,0 +1,412 @@
+"""ClassStats: streaming, mergeable class statistics of features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_torch_array
+
+from ncollapse._checks import Array, check_finite, check_labels
+from ncollapse.stats._arrays import (
+    add_at,
+    add_gram,
+    add_rows,
+    class_sums,
+    double,
+    exact,
+    is_array,
+    like,
+    set_rows,
+    to_numpy,
+    zeros,
+)
+from ncollapse.stats._finish import finish_summary
+from ncollapse.stats._labels import check_classes, labels_to_indices
+from ncollapse.stats._merge import moved_to_reference
+from ncollapse.stats._rows import Rows, default_capacity, delicate_rows, row_scalars
+from ncollapse.stats._state import State
+from ncollapse.stats._summary import ClassSummary
+
+CANCELLED = 1e-3
+"""Rows whose angle to the reference is this much smaller than their shift are done in float64."""
+
+
+class ClassStats:
+    """Counts, means and within-class scatter of labelled features, in one pass and mergeable.
+
+    Each sample is shifted by a reference c_k of its class (its first non-zero sample, unless given)
+    and Σ(h − c), Σ(h − c)(h − c)ᵀ are accumulated; the summary subtracts
+    Σ_k n_k (μ_k − c_k)(μ_k − c_k)ᵀ. So the digits that count survive float32 features at collapse,
+    where E[hhᵀ] − μμᵀ loses them all. Unit vectors are accumulated in the same way, so that
+    avg 1 − cos(h, μ_y) is right down to 1e-14. Memory is O(K·D + D²) whatever N.
+
+    Parameters
+    ----------
+    num_classes, num_features
+        K and D.
+    classes
+        The K label values, in the order of the class indices; without it labels are the indices
+        0 … K−1 themselves.
+    reference
+        ``(K, D)`` points near the class means, no row zero. Stats on different processes that are
+        given the same reference have states that simply add up.
+    per_class_scatter
+        Also keep the scatter of every class, K·D² numbers.
+    buffer_rows
+        Samples that share one product (by default about 4·D).
+
+    Features in float16 or bfloat16 are computed in float32; sums are float64. The statistics live in
+    the array library and on the device of the first batch.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        num_features: int,
+        *,
+        classes: Sequence[Any] | Array | None = None,
+        reference: Array | None = None,
+        per_class_scatter: bool = False,
+        buffer_rows: int | None = None,
+    ) -> None:
+        for name, value in (("num_classes", num_classes), ("num_features", num_features)):
+            if int(value) != value or value < 1:
+                raise ValueError(f"{name} must be a positive integer, but it is {value!r}")
+        if buffer_rows is not None and buffer_rows < 1:
+            raise ValueError(f"buffer_rows must be at least 1, but it is {buffer_rows}")
+        self.num_classes = int(num_classes)
+        self.num_features = int(num_features)
+        self.per_class_scatter = bool(per_class_scatter)
+        self._classes = None if classes is None else check_classes(classes, self.num_classes)
+        self._reference = None if reference is None else self._check_reference(reference)
+        self._buffer_rows = buffer_rows
+        self._state: State | None = None
+        self._rows: Rows | None = None
+        self._known: np.ndarray | None = None
+
+    @classmethod
+    def from_arrays(cls, features: Array, labels: Array, **options: Any) -> ClassStats:
+        """Statistics of arrays in memory; the classes are the distinct label values, ascending."""
+        check_features(features)
+        check_labels("labels", as_labels(labels, features), features.shape[0])
+        classes = np.unique(to_numpy(labels))
+        if not len(classes):
+            raise ValueError("features and labels hold no samples")
+        stats = cls(len(classes), features.shape[1], classes=classes, **options)
+        stats.update(features, labels)
+        return stats
+
+    @property
+    def classes(self) -> tuple[Any, ...]:
+        """The original label value of each class index."""
+        return tuple(range(self.num_classes)) if self._classes is None else self._classes
+
+    @property
+    def num_samples(self) -> int:
+        """N so far."""
+        if self._state is None:
+            return 0
+        self._flush()
+        return int(to_numpy(self._state.counts).sum())
+
+    def update(self, features: Array, labels: Array) -> Self:
+        """Take in a batch: ``features`` (B, D) floating, ``labels`` (B,) integers. B = 0 is allowed.
+
+        A batch that is refused leaves the statistics as they were.
+
+        Raises
+        ------
+        ValueError
+            Shapes that disagree with each other or with D, labels that are no class, NaN or infinite
+            features (the first row is named), features too large to square in their dtype.
+        TypeError
+            Features that are not real floating arrays, labels that are not integers, another array
+            library or dtype than before.
+        """
+        check_features(features)
+        if features.shape[1] != self.num_features:
+            raise ValueError(
+                f"features must have {self.num_features} columns, "
+                f"but their shape is {tuple(features.shape)}"
+            )
+        with exact(features):
+            features = working(features)
+            labels = check_labels("labels", as_labels(labels, features), features.shape[0])
+            self._start(features)
+            if features.shape[0] == 0:
+                return self
+            indices = labels_to_indices(labels, self.num_classes, self._classes)
+            self._take_in(features, indices)
+        return self
+
+    def merge(self, other: ClassStats) -> Self:
+        """Take in the samples of ``other``, which is left as it was.
+
+        The result does not depend on the order or grouping of merges, up to rounding.
+
+        Raises
+        ------
+        TypeError
+            ``other`` is not a `ClassStats`.
+        ValueError
+            Different K, D, classes, given references or per-class scatter.
+        """
+        self._check_mergeable(other)
+        if other._state is None:
+            return self
+        other._flush()
+        if self._state is None:
+            with exact(other._state.scatter):
+                self._state = other._state.copy()
+            self._known = None
+            return self
+        self._flush()
+        with exact(self._state.scatter):
+            moved = other._state.like(self._state)
+            self._state = moved_to_reference(self._state, moved)
+        self._known = None
+        return self
+
+    def finish(self) -> ClassSummary:
+        """The statistics so far, as a `ClassSummary`; more updates may follow.
+
+        Raises ``ValueError`` when there are no samples.
+        """
+        if self._state is None or self.num_samples == 0:
+            raise ValueError("there are no samples: update the statistics before finishing them")
+        with exact(self._state.scatter):
+            return finish_summary(self._state, self.classes)
+
+    def state_dict(self) -> dict[str, Array]:
+        """Arrays of fixed shape that hold everything, in the caller's array type."""
+        if self._state is None:
+            example = np.zeros(0) if self._reference is None else self._reference
+            return self._empty_state(example).to_dict()
+        self._flush()
+        with exact(self._state.scatter):
+            return self._state.copy().to_dict()
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> Self:
+        """Put back what `state_dict` gave, replacing what was accumulated.
+
+        Raises ``ValueError`` for missing entries or shapes that do not fit K and D.
+        """
+        loaded = State.from_dict(state, self.num_classes, self.num_features, self.per_class_scatter)
+        with exact(loaded.scatter):
+            self._state = loaded.copy() if to_numpy(loaded.counts).any() else None
+        self._rows = self._known = None
+        return self
+
+    def _check_reference(self, reference: Array) -> Array:
+        check_features(reference, name="reference")
+        if tuple(reference.shape) != (self.num_classes, self.num_features):
+            raise ValueError(
+                f"reference must have shape ({self.num_classes}, {self.num_features}), "
+                f"but its shape is {tuple(reference.shape)}"
+            )
+        check_finite("reference", reference)
+        zero = ~np.any(to_numpy(reference) != 0, axis=1)
+        if zero.any():
+            raise ValueError(
+                f"reference row {int(np.argmax(zero))} is zero, which has no direction"
+            )
+        return reference
+
+    def _check_mergeable(self, other: ClassStats) -> None:
+        if not isinstance(other, ClassStats):
+            raise TypeError(f"other must be ClassStats, but it is {type(other).__name__}")
+        for name in ("num_classes", "num_features", "per_class_scatter", "classes"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine != theirs:
+                raise ValueError(f"cannot merge statistics of {name} {theirs!r} into {mine!r}")
+        references = (self._reference, other._reference)
+        if all(given is None for given in references):
+            return
+        if any(given is None for given in references) or not np.array_equal(
+            *(to_numpy(given) for given in references)
+        ):
+            raise ValueError("cannot merge statistics that were given different references")
+
+    def _empty_state(self, example: Array) -> State:
+        return State.empty(
+            self.num_classes, self.num_features, example, per_class_scatter=self.per_class_scatter
+        )
+
+    def _start(self, features: Array) -> None:
+        if self._state is None:
+            self._state = self._empty_state(features)
+            if self._reference is not None:
+                self._state.reference = like(self._reference, features, features.dtype)
+            self._known = None
+        held = self._state.reference
+        same = array_namespace(held) is array_namespace(features)
+        if not same or held.dtype != features.dtype or device(held) != device(features):
+            raise TypeError(
+                f"features are {_describe(features)}, but earlier ones were {_describe(held)}"
+            )
+
+    def _take_in(self, features: Array, indices: Array) -> None:
+        xp = array_namespace(features)
+        rows = self._buffer()
+        if features.shape[0] > rows.capacity - rows.fill and not bool(
+            xp.isfinite(xp.sum(features))
+        ):
+            check_finite("features", features)
+        self._meet_classes(features, indices)
+        start = 0
+        while start < features.shape[0]:
+            if rows.fill == rows.capacity:
+                self._flush()
+            stop = min(features.shape[0], start + rows.capacity - rows.fill)
+            self._append(rows, features[start:stop, :], indices[start:stop])
+            start = stop
+
+    def _buffer(self) -> Rows:
+        if self._rows is None:
+            reference = self._started().reference
+            capacity = self._buffer_rows or default_capacity(self.num_features, reference[:1, :1])
+            self._rows = Rows(capacity, self.num_features, reference)
+        return self._rows
+
+    def _started(self) -> State:
+        if self._state is None:
+            raise ValueError("there are no samples yet")
+        return self._state
+
+    def _meet_classes(self, features: Array, indices: Array) -> None:
+        """Give every class that appears for the first time a reference."""
+        state = self._started()
+        if self._known is None:
+            xp = array_namespace(state.reference)
+            self._known = to_numpy(xp.any(state.reference != 0, axis=1)).copy()
+        if self._known.all():
+            return
+        host = to_numpy(indices)
+        fresh = np.flatnonzero(~self._known[host])
+        while fresh.size:
+            found, first = np.unique(host[fresh], return_index=True)
+            first = fresh[first]
+            xp = array_namespace(features)
+            candidates = xp.take(features, like(first, indices), axis=0)
+            if not bool(xp.all(xp.isfinite(candidates))):
+                check_finite("features", features)
+            nonzero = to_numpy(xp.any(candidates != 0, axis=1))
+            chosen = xp.take(candidates, like(np.flatnonzero(nonzero), indices), axis=0)
+            state.reference = set_rows(state.reference, found[nonzero], chosen)
+            self._known[found[nonzero]] = True
+            fresh = np.setdiff1d(fresh, first)
+            fresh = fresh[~self._known[host[fresh]]]
+        state.forget_norms()
+
+    def _append(self, rows: Rows, features: Array, indices: Array) -> None:
+        state = self._started()
+        xp = array_namespace(features)
+        shifted, squares, along = rows.shift(features, indices, state.reference)
+        origin = xp.take(state.reference_squares, indices)
+        lengths = origin + 2 * along + squares
+        if not bool(xp.isfinite(xp.sum(lengths))):
+            check_finite("features", features)
+            raise ValueError(
+                f"features are too large to square in {features.dtype}: pass them as float64"
+            )
+        safe = xp.where(origin > 0, origin, xp.ones_like(origin))
+        across = squares - along * along / safe
+        delicate = (lengths < CANCELLED * origin) | (across < CANCELLED * squares) | (origin == 0)
+        if bool(xp.any(delicate)):
+            chosen = np.flatnonzero(to_numpy(delicate))
+            lengths, across, along = delicate_rows(
+                features, state.reference, indices, chosen, (lengths, across, along)
+            )
+        zero = lengths == 0
+        if bool(xp.any(zero)):
+            where = np.flatnonzero(to_numpy(zero))
+            shifted = set_rows(
+                shifted, where, zeros((len(where), shifted.shape[1]), shifted.dtype, shifted)
+            )
+            squares = xp.where(zero, xp.zeros_like(squares), squares)
+            state.zero_counts = add_at(
+                state.zero_counts, indices, xp.astype(zero, state.zero_counts.dtype)
+            )
+        scalars = row_scalars(indices, squares, along, across, lengths, safe)
+        state.counts = add_at(state.counts, indices, xp.ones_like(indices))
+        rows.keep(shifted, scalars)
+
+    def _flush(self) -> None:
+        if self._rows is None or self._rows.fill == 0:
+            return
+        state = self._started()
+        with exact(state.scatter):
+            matrix, row = self._rows.drain()
+            state.scatter = add_gram(state.scatter, matrix)
+            state.squares = add_at(state.squares, row.labels, row.squares)
+            state.turns = add_at(state.turns, row.labels, row.turns)
+            stretches = add_at(
+                zeros((self.num_classes,), state.squares.dtype, matrix), row.labels, row.stretches
+            )
+            xp = array_namespace(matrix)
+            weights = xp.astype(row.inverses, matrix.dtype)
+            present, plain, weighted = class_sums(row.labels, matrix, weights, self.num_classes)
+            reference = state.reference
+            if present is not None:
+                reference = xp.take(reference, present, axis=0)
+                stretches = xp.take(stretches, present)
+            units = double(weighted) + double(reference) * stretches[:, None]
+            state.sums = add_rows(state.sums, present, double(plain))
+            state.unit_sums = add_rows(state.unit_sums, present, units)
+            if state.class_scatter is not None:
+                self._add_class_scatter(state, matrix, to_numpy(row.labels))
+
+    def _add_class_scatter(self, state: State, matrix: Array, labels: np.ndarray) -> None:
+        xp = array_namespace(matrix)
+        scatter = state.class_scatter
+        for k in np.unique(labels):
+            members = xp.take(matrix, like(np.flatnonzero(labels == k), state.counts), axis=0)
+            product = double(xp.matmul(members.T, members))[None, :, :]
+            scatter = set_rows(
+                scatter, np.asarray([k]), scatter[int(k) : int(k) + 1, ...] + product
+            )
+        state.class_scatter = scatter
+
+
+def check_features(features: Any, name: str = "features") -> None:
+    if not is_array(features):
+        raise TypeError(
+            f"{name} must be an array of NumPy, PyTorch, JAX or another array-API library, "
+            f"but it is a {type(features).__name__}"
+        )
+    if features.ndim != 2:
+        raise ValueError(
+            f"{name} must be a matrix (samples, features), but its shape is {tuple(features.shape)}"
+        )
+    xp = array_namespace(features)
+    if not xp.isdtype(features.dtype, "real floating") and not _is_half(features):
+        raise TypeError(
+            f"{name} must hold real floating-point numbers, but its dtype is {features.dtype}"
+        )
+
+
+def _is_half(features: Array) -> bool:
+    return str(features.dtype).rpartition(".")[2] in ("float16", "bfloat16")
+
+
+def working(features: Array) -> Array:
+    """The features, without gradients, in float32 or float64."""
+    if is_torch_array(features):
+        features = features.detach()
+    if _is_half(features):
+        xp = array_namespace(features)
+        return xp.astype(features, xp.float32)
+    return features
+
+
+def as_labels(labels: Any, features: Array) -> Array:
+    """Labels as an int64 vector beside ``features``; what is not integers goes through unchanged."""
+    found = like(labels, features)
+    xp = array_namespace(found)
+    return xp.astype(found, xp.int64, copy=False) if xp.isdtype(found.dtype, "integral") else found
+
+
+def _describe(array: Array) -> str:
+    return f"{type(array).__module__}.{type(array).__name__} of {array.dtype} on {device(array)}"

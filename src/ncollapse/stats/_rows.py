@@ -1,0 +1,160 @@
+"""Shifted samples waiting for a product: several batches share one rank-k update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_numpy_array, is_torch_array
+
+from ncollapse._checks import Array
+from ncollapse.stats._arrays import double, like, row_dots, set_rows, to_numpy, writeable
+
+BLOCK_BYTES = 1 << 18
+"""Rows are shifted in blocks of this size, so that they stay in a core's own cache."""
+
+BUFFER_BYTES = 1 << 27
+
+
+@dataclass(frozen=True)
+class RowScalars:
+    """Per shifted row x = h − c of the class y: the numbers that class sums need, float64.
+
+    ``squares`` ‖x‖²; ``turns`` 1 − cos(h, c); ``inverses`` 1/‖h‖ (0 for h = 0);
+    ``stretches`` 1/‖h‖ − 1/‖c‖ (0 for h = 0).
+    """
+
+    labels: Array
+    squares: Array
+    turns: Array
+    inverses: Array
+    stretches: Array
+
+
+def default_capacity(num_features: int, example: Array) -> int:
+    """Rows to buffer: about four times D, at least 1024, within 128 MiB where that is more."""
+    itemsize = to_numpy(example).itemsize
+    return max(1024, min(4 * num_features, BUFFER_BYTES // (num_features * itemsize)))
+
+
+class Rows:
+    """A buffer of shifted rows, preallocated where the array library can write in place."""
+
+    def __init__(self, capacity: int, num_features: int, example: Array) -> None:
+        xp = array_namespace(example)
+        self.capacity = capacity
+        self.fill = 0
+        self._scalars: list[RowScalars] = []
+        self._pieces: list[Array] = []
+        self._matrix: Array | None = None
+        if writeable(example):
+            self._matrix = xp.empty(
+                (capacity, num_features), dtype=example.dtype, device=device(example)
+            )
+
+    def shift(self, features: Array, labels: Array, reference: Array) -> tuple[Array, Array, Array]:
+        """x_i = h_i − c_{y_i}, ‖x_i‖² and ⟨x_i, c_{y_i}⟩; not kept until `keep` is called."""
+        if self._matrix is None:
+            xp = array_namespace(features)
+            origin = xp.take(reference, labels, axis=0)
+            shifted = features - origin
+            return shifted, double(row_dots(shifted, shifted)), double(row_dots(shifted, origin))
+        shifted = self._matrix[self.fill : self.fill + features.shape[0]]
+        return shifted, *_shift_in_place(features, labels, reference, shifted)
+
+    def keep(self, shifted: Array, scalars: RowScalars) -> None:
+        if self._matrix is None:
+            self._pieces.append(shifted)
+        self._scalars.append(scalars)
+        self.fill += shifted.shape[0]
+
+    def drain(self) -> tuple[Array, RowScalars]:
+        """All rows kept since the last call, and their scalars."""
+        if self._matrix is None:
+            matrix = array_namespace(*self._pieces).concat(self._pieces, axis=0)
+        else:
+            matrix = self._matrix[: self.fill]
+        names = RowScalars.__dataclass_fields__
+        joined: dict[str, Any] = {}
+        for name in names:
+            parts = [getattr(scalars, name) for scalars in self._scalars]
+            joined[name] = parts[0] if len(parts) == 1 else array_namespace(*parts).concat(parts)
+        self._scalars, self._pieces, self.fill = [], [], 0
+        return matrix, RowScalars(**joined)
+
+
+def _shift_in_place(
+    features: Array, labels: Array, reference: Array, shifted: Array
+) -> tuple[Array, Array]:
+    count, dim = features.shape
+    if is_torch_array(features) and features.device.type != "cpu":
+        origin = reference.index_select(0, labels)
+        shifted.copy_(features - origin)
+        return double(row_dots(shifted, shifted)), double(row_dots(shifted, origin))
+    block = max(16, BLOCK_BYTES // (dim * shifted.itemsize))
+    xp = array_namespace(features)
+    squares = xp.empty((count,), dtype=xp.float64, device=device(features))
+    along = xp.empty((count,), dtype=xp.float64, device=device(features))
+    scratch = xp.empty((min(block, count), dim), dtype=reference.dtype, device=device(features))
+    for start in range(0, count, block):
+        stop = min(start + block, count)
+        origin, rows = scratch[: stop - start], shifted[start:stop]
+        if is_numpy_array(features):
+            np.take(reference, labels[start:stop], axis=0, out=origin, mode="clip")
+            np.subtract(features[start:stop], origin, out=rows, casting="same_kind")
+        else:
+            xp.index_select(reference, 0, labels[start:stop], out=origin)
+            xp.sub(features[start:stop], origin, out=rows)
+        squares[start:stop] = row_dots(rows, rows)
+        along[start:stop] = row_dots(rows, origin)
+    return squares, along
+
+
+def row_scalars(
+    labels: Array, squares: Array, along: Array, across: Array, lengths: Array, origin: Array
+) -> RowScalars:
+    """What is accumulated of each row, from ‖x‖², ⟨x, c⟩, ‖x − proj_c x‖², ‖h‖² and ‖c‖²."""
+    xp = array_namespace(squares)
+    zero = lengths == 0
+    norm = xp.sqrt(xp.where(zero, xp.ones_like(lengths), lengths))
+    own = xp.sqrt(origin)
+    cosine = (origin + along) / (own * norm)
+    sine = xp.where(across > 0, across, xp.zeros_like(across)) / (norm * norm)
+    turn = xp.where(cosine > -0.5, sine / (1 + xp.where(cosine > -0.5, cosine, 0.0)), 1 - cosine)
+    stretch = -(2 * along + squares) / ((own + norm) * own * norm)
+    nothing = xp.zeros_like(norm)
+    return RowScalars(
+        labels=labels,
+        squares=squares,
+        turns=xp.where(zero, nothing, turn),
+        inverses=xp.where(zero, nothing, 1 / norm),
+        stretches=xp.where(zero, nothing, stretch),
+    )
+
+
+def delicate_rows(
+    features: Array,
+    reference: Array,
+    labels: Array,
+    chosen: np.ndarray,
+    scalars: tuple[Array, Array, Array],
+) -> tuple[Array, Array, Array]:
+    """‖h‖², ‖x − proj_c x‖² and ⟨x, c⟩ of the chosen rows again, from their entries in float64.
+
+    ‖x‖² − ⟨x, c⟩²/‖c‖² loses its digits when a feature differs from its reference in length only,
+    ‖c‖² + 2⟨x, c⟩ + ‖x‖² when it is much shorter.
+    """
+    xp = array_namespace(features)
+    index = like(chosen, labels)
+    rows = double(xp.take(features, index, axis=0))
+    origin = double(xp.take(reference, xp.take(labels, index), axis=0))
+    shifted = rows - origin
+    squares = row_dots(origin, origin)
+    safe = xp.where(squares > 0, squares, xp.ones_like(squares))
+    along = row_dots(shifted, origin)
+    across = shifted - origin * (along / safe)[:, None]
+    found = (row_dots(rows, rows), row_dots(across, across), along)
+    return tuple(  # pyright: ignore[reportReturnType]
+        set_rows(old, chosen, new) for old, new in zip(scalars, found, strict=True)
+    )

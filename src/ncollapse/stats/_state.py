@@ -1,0 +1,138 @@
+"""The accumulated numbers themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+from array_api_compat import array_namespace, is_torch_array
+
+from ncollapse._checks import Array
+from ncollapse.stats._arrays import double, exact, like, row_dots, tiles, zeros
+
+
+@dataclass
+class State:
+    """Sums of the non-zero samples, shifted by the reference c_k of their class (r_k = c_k/‖c_k‖).
+
+    ``counts`` n_k and ``zero_counts`` (features that are zero, left out of all sums) int64;
+    ``reference`` c_k; ``sums`` Σ(h − c); ``squares`` Σ‖h − c‖²; ``unit_sums`` Σ(h/‖h‖ − r);
+    ``turns`` Σ(1 − cos(h, c)); ``scatter`` Σ(h − c)(h − c)ᵀ over all classes (its upper triangle);
+    ``class_scatter`` the same for each class, or None.
+    """
+
+    counts: Array
+    zero_counts: Array
+    reference: Array
+    sums: Array
+    squares: Array
+    unit_sums: Array
+    turns: Array
+    scatter: Array
+    class_scatter: Array | None = None
+    _reference_squares: Array | None = field(default=None, repr=False)
+
+    @classmethod
+    def empty(
+        cls, num_classes: int, num_features: int, example: Array, *, per_class_scatter: bool
+    ) -> Self:
+        xp = array_namespace(example)
+        shape = (num_classes, num_features)
+        with exact(example):
+            return cls(
+                counts=zeros((num_classes,), xp.int64, example),
+                zero_counts=zeros((num_classes,), xp.int64, example),
+                reference=zeros(shape, example.dtype, example),
+                sums=zeros(shape, xp.float64, example),
+                squares=zeros((num_classes,), xp.float64, example),
+                unit_sums=zeros(shape, xp.float64, example),
+                turns=zeros((num_classes,), xp.float64, example),
+                scatter=zeros((num_features, num_features), xp.float64, example),
+                class_scatter=zeros((num_classes, num_features, num_features), xp.float64, example)
+                if per_class_scatter
+                else None,
+            )
+
+    @classmethod
+    def from_dict(
+        cls,
+        state: Mapping[str, Array],
+        num_classes: int,
+        num_features: int,
+        per_class_scatter: bool,
+    ) -> Self:
+        vector, matrix = (num_classes,), (num_classes, num_features)
+        shapes = {
+            "counts": vector,
+            "zero_counts": vector,
+            "reference": matrix,
+            "sums": matrix,
+            "squares": vector,
+            "unit_sums": matrix,
+            "turns": vector,
+            "scatter": (num_features, num_features),
+        }
+        if per_class_scatter:
+            shapes["class_scatter"] = (num_classes, num_features, num_features)
+        if set(state) != set(shapes):
+            raise ValueError(
+                f"state must hold {', '.join(sorted(shapes))}, "
+                f"but it holds {', '.join(sorted(state)) or 'nothing'}"
+            )
+        for name, shape in shapes.items():
+            if tuple(state[name].shape) != shape:
+                raise ValueError(
+                    f"state entry {name} must have shape {shape}, "
+                    f"but its shape is {tuple(state[name].shape)}"
+                )
+        return cls(**dict(state))
+
+    @property
+    def reference_squares(self) -> Array:
+        """‖c_k‖² ``(K,)`` float64."""
+        if self._reference_squares is None:
+            self._reference_squares = row_squares(self.reference)
+        return self._reference_squares
+
+    def forget_norms(self) -> None:
+        """To be called when ``reference`` changes."""
+        self._reference_squares = None
+
+    def to_dict(self) -> dict[str, Array]:
+        return {name: value for name, value in self._arrays() if value is not None}
+
+    def copy(self) -> State:
+        """The same numbers in arrays of its own."""
+        return State(**{name: _copied(value) for name, value in self._arrays()})
+
+    def like(self, example: State) -> State:
+        """The same numbers in the library and on the device of ``example``."""
+        return State(
+            **{
+                name: None if value is None else like(value, example.scatter)
+                for name, value in self._arrays()
+            }
+        )
+
+    def _arrays(self) -> list[tuple[str, Any]]:
+        names = [entry.name for entry in fields(self) if not entry.name.startswith("_")]
+        return [(name, getattr(self, name)) for name in names]
+
+
+def row_squares(matrix: Array, tile: int = 4096) -> Array:
+    """Squared norm of each row in float64, a tile of rows at a time."""
+    xp = array_namespace(matrix)
+    found = []
+    for part in tiles(matrix.shape[0], tile):
+        rows = double(matrix[part, :])
+        found.append(row_dots(rows, rows))
+    return xp.concat(found)
+
+
+def _copied(value: Array | None) -> Array | None:
+    if value is None:
+        return None
+    return (
+        value.clone() if is_torch_array(value) else array_namespace(value).asarray(value, copy=True)
+    )

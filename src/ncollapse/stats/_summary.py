@@ -1,0 +1,98 @@
+"""ClassSummary: what one pass over labelled features leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from ncollapse._checks import Array
+from ncollapse.stats._arrays import exact, like, to_numpy
+
+
+@dataclass(frozen=True, eq=False)
+class ClassSummary:
+    """Class statistics of N features in R^D with K labels, in the caller's array type, float64.
+
+    Attributes
+    ----------
+    counts
+        n_k ``(K,)`` int64; 0 for a class without samples, which no metric then uses.
+    means
+        μ_k ``(K, D)``, uncentred; the row of an empty class is zero.
+    global_mean
+        μ_G ``(D,)``: the unweighted mean of the means of the classes that have samples.
+    within_scatter
+        Σ_W ``(D, D)`` = (1/N) Σ_i (h_i − μ_{y_i})(h_i − μ_{y_i})ᵀ.
+    class_variances
+        v_k ``(K,)`` = (1/n_k) Σ_{i∈k} ‖h_i − μ_k‖².
+    class_directional
+        ``(K,)``: (1/n_k) Σ_{i∈k} (1 − cos(h_i, μ_k)), where a zero feature counts with cosine 0.
+    zero_counts
+        ``(K,)`` int64: features that are exactly zero, which have no direction.
+    num_samples
+        N = Σ n_k.
+    classes
+        The original label value of each class index.
+    class_scatter
+        ``(K, D, D)``, Σ_k = (1/n_k) Σ_{i∈k} (h_i − μ_k)(h_i − μ_k)ᵀ, or None unless asked for.
+    """
+
+    counts: Array
+    means: Array
+    global_mean: Array
+    within_scatter: Array
+    class_variances: Array
+    class_directional: Array
+    zero_counts: Array
+    num_samples: int
+    classes: tuple[Any, ...]
+    class_scatter: Array | None = field(default=None, repr=False)
+
+    @property
+    def num_classes(self) -> int:
+        """K, classes without samples included."""
+        return self.means.shape[0]
+
+    @property
+    def num_features(self) -> int:
+        """D."""
+        return self.means.shape[1]
+
+    @cached_property
+    def occupied(self) -> np.ndarray:
+        """Indices of the classes that have samples, on the host."""
+        return np.flatnonzero(to_numpy(self.counts))
+
+    def occupied_rows(self, array: Array) -> Array:
+        """The rows of ``array`` (K, …) that belong to classes with samples."""
+        if len(self.occupied) == self.num_classes:
+            return array
+        xp = array_namespace(array)
+        return xp.take(array, like(self.occupied, array), axis=0)
+
+    @cached_property
+    def occupied_means(self) -> Array:
+        """Uncentred means of the classes that have samples, ``(K', D)``."""
+        with exact(self.means):
+            return self.occupied_rows(self.means)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain lists and numbers."""
+        names = ("counts", "means", "global_mean", "within_scatter", "class_variances")
+        arrays = {
+            name: to_numpy(getattr(self, name)).tolist()
+            for name in (*names, "class_directional", "zero_counts")
+        }
+        scatter = None if self.class_scatter is None else to_numpy(self.class_scatter).tolist()
+        return {
+            **arrays,
+            "class_scatter": scatter,
+            "num_samples": self.num_samples,
+            "num_classes": self.num_classes,
+            "num_features": self.num_features,
+            "classes": list(self.classes),
+        }
