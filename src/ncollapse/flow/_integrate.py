@@ -76,6 +76,7 @@ def gradient_flow(
         begin = {name: np.asarray(value) for name, value in survey(model, start).items()}
         _check_start(start, begin, log_inverse_loss)
         recorder = Recorder(model, begin["invariants"], start)
+        quadrature = model.clock == "log_loss" and isinstance(solver, MatrixFree)
         state, now, step = (start, np.zeros(())), np.zeros(()), begin["first_step"]
         limits = _limits(start, log_inverse_loss, s, rtol)
         advance, advance_seconds = _compiled(
@@ -93,6 +94,7 @@ def gradient_flow(
         except KeyboardInterrupt:
             stopped = False, f"Interrupted at s = {float(now):.6g}; all steps up to there are kept."
         return recorder.trajectory(
+            before=begin if quadrature else None,
             reached=stopped[0],
             stopped=stopped[1],
             evaluations=recorder.evaluations(solver),
@@ -112,6 +114,8 @@ def gradient_flow_ensemble(
     max_steps: int = 16_384,
 ) -> Ensemble:
     """`gradient_flow` from S starts in one vectorised call, keeping only the ends.
+
+    With a matrix-free solver ``log_time`` is log(1/L) − log ‖∇ log L‖², its leading term late.
 
     ``starts`` has a leading dimension S on every leaf (see `stack_starts`). A member that has not
     reached the goal after ``max_steps`` steps says so in ``reached``.
@@ -145,18 +149,23 @@ def stack_starts(starts: list[Parameters]) -> dict[str, np.ndarray]:
     return {name: np.stack([start[name] for start in starts]) for name in starts[0]}
 
 
-def _vector_field(_s: Any, state: Any, args: Any) -> Any:
+def _vector_field(_s: Any, state: Any, args: Any, *, timed: bool) -> Any:
     model, _goal = args
     parameters, scaled_time = state
     gradient = jax.grad(_descended(model))(parameters)
     velocity = jax.tree.map(jnp.negative, gradient)
-    if model.clock == "time":
+    if not timed:
         return velocity, jnp.zeros_like(scaled_time)
     return velocity, 1.0 - scaled_time * _squared_norm(gradient)
 
 
 def _descended(model: Any) -> Callable[[Any], jax.Array]:
     return model.loss if model.clock == "time" else model.log_loss
+
+
+def _is_timed(model: Any, solver: Any) -> bool:
+    """Whether r = t·L is integrated beside θ. It would spoil the symmetry of the Jacobian."""
+    return model.clock == "log_loss" and not isinstance(solver, MatrixFree)
 
 
 def _log_time(model: Any, s: Any, scaled_time: Any, log_loss: Any) -> jax.Array:
@@ -169,7 +178,7 @@ def _squared_norm(tree: Any) -> jax.Array:
 
 def _distance_to_goal(t: Any, y: Any, args: Any, **_: Any) -> jax.Array:
     model, goal = args
-    return -model.log_loss(y[0]) - goal
+    return (-model.log_loss(y[0]) - goal) / jnp.maximum(jnp.abs(goal), 1.0)
 
 
 def _solve(
@@ -184,7 +193,7 @@ def _solve(
     saveat: Any,
 ) -> Any:
     return diffrax.diffeqsolve(
-        diffrax.ODETerm(_vector_field),
+        diffrax.ODETerm(partial(_vector_field, timed=_is_timed(model, solver))),
         solver,
         now,
         limits["end"],
@@ -300,11 +309,13 @@ def _run_all(
         )
         parameters, scaled_time = jax.tree.map(lambda leaf: leaf[-1], solution.ys)
         log_loss = model.log_loss(parameters)
+        speed = _squared_norm(jax.grad(model.log_loss)(parameters))
+        ended = scaled_time if _is_timed(model, solver) else 1.0 / speed
         moved = jnp.abs(model.invariants(parameters) - model.invariants(start))
         change = jnp.max(moved, initial=0.0)
         return {
             "s": solution.ts[-1],
-            "log_time": _log_time(model, solution.ts[-1], scaled_time, log_loss),
+            "log_time": _log_time(model, solution.ts[-1], ended, log_loss),
             "log_inverse_loss": -log_loss,
             "drift": change / _squared_norm(parameters),
             "parameters": parameters,
@@ -320,6 +331,7 @@ def _survey(model: Any, start: Any) -> dict[str, Any]:
     return {
         "log_loss": model.log_loss(start),
         "first_step": _first_step(model, start),
+        "rate": _squared_norm(jax.grad(model.log_loss)(start)),
         "invariants": model.invariants(start),
     }
 

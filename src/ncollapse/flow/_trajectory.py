@@ -157,14 +157,20 @@ class Recorder:
     def _joined(self, name: str) -> np.ndarray:
         return np.concatenate([chunk[name] for chunk in self.steps])
 
-    def trajectory(self, **outcome: Any) -> Trajectory:
-        """Everything recorded, with ``outcome`` (why it ended, what it cost) beside it."""
+    def trajectory(self, *, before: dict[str, Any] | None = None, **outcome: Any) -> Trajectory:
+        """Everything recorded, with ``outcome`` (why it ended, what it cost) beside it.
+
+        Physical time is integrated from the record if the survey ``before`` the run is given.
+        """
         if not self.steps:
             raise ValueError("the integrator could not take a first step from start")
         steps = jax.tree.map(lambda *leaves: np.concatenate(leaves), *self.steps)
         snapshots = jax.tree.map(lambda *leaves: np.concatenate(leaves), *self.snapshots)
         change = steps["invariants"] - self.invariants
-        drift = np.abs(change).reshape(len(change), -1).max(axis=1, initial=0.0) / steps["norm"] ** 2
+        drift = (
+            np.abs(change).reshape(len(change), -1).max(axis=1, initial=0.0) / steps["norm"] ** 2
+        )
+        log_time = steps["log_time"] if before is None else _integrated_log_time(steps, before)
         kinds = jax.eval_shape(self.model.observe, self.start)
         observations = {
             name: values.astype(kinds[name].dtype) for name, values in steps["observations"].items()
@@ -173,7 +179,7 @@ class Recorder:
         return Trajectory(
             model=self.model,
             s=steps["s"],
-            log_time=steps["log_time"],
+            log_time=log_time,
             log_inverse_loss=steps["log_inverse_loss"],
             norm=steps["norm"],
             speed=steps["speed"],
@@ -186,6 +192,33 @@ class Recorder:
             rejected=self.rejected,
             **outcome,
         )
+
+
+def _integrated_log_time(steps: dict[str, Any], before: dict[str, Any]) -> np.ndarray:
+    """log t = log ∫ e^φ ds, φ = log(1/L), from φ and dφ/ds = ‖∇ log L‖² at the recorded steps.
+
+    Over a step on which φ rises by little, φ is the cubic through both ends and slopes, and
+    Gauss–Legendre quadrature does the rest. Where it rises by much only the end counts: there
+    ∫ e^φ (ds/dφ) dφ with ds/dφ linear in φ is known exactly.
+    """
+    level = np.concatenate([[-float(before["log_loss"])], steps["log_inverse_loss"]])
+    rate = np.concatenate([[float(before["rate"])], (steps["speed"] * steps["norm"]) ** 2])
+    width = np.diff(np.concatenate([[0.0], steps["s"]]))
+    rise, end = np.diff(level), level[1:]
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+    u = 0.5 * (nodes[:, None] + 1.0)
+    below = (  # Hermite cubic minus its value at the end
+        -(2 * u**3 - 3 * u**2 + 1) * rise
+        + (u**3 - 2 * u**2 + u) * width * rate[:-1]
+        + (u**3 - u**2) * width * rate[1:]
+    )
+    small = rise < 4.0
+    gauss = width * (0.5 * weights @ np.exp(np.where(small, below, 0.0)))
+    jump = np.where(small, 1.0, rise)
+    slope = (1.0 / rate[1:] - 1.0 / rate[:-1]) / jump
+    tail = np.exp(-jump)
+    linear = (1.0 - tail) / rate[1:] - slope * (1.0 - tail * (1.0 + jump))
+    return np.logaddexp.accumulate(end + np.log(np.where(small, gauss, linear)))
 
 
 def _leading(tree: Parameters) -> dict[str, np.ndarray]:
