@@ -44,11 +44,12 @@ class Descent:
     compile_seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The end of the run, ready for JSON."""
+        """The end of the run, ready for JSON; log(1/L) is None where L is exactly zero."""
+        level = float(self.log_inverse_loss[-1])
         return {
             "optimiser": self.optimiser,
             "epochs": int(self.epochs[-1]),
-            "log_inverse_loss": float(self.log_inverse_loss[-1]),
+            "log_inverse_loss": level if np.isfinite(level) else None,
             "observations": {
                 name: np.asarray(values[-1]).tolist() for name, values in self.observations.items()
             },
@@ -114,7 +115,7 @@ def descend(
             parameters, state = run(int(mark - done), (parameters, state))
             done = int(mark)
             level, observed = look(parameters)
-            if not np.isfinite(level):
+            if np.isnan(level) or level == -np.inf:
                 raise FloatingPointError(
                     f"the loss is not finite after {done} epochs: learning_rate "
                     f"{learning_rate:g} is too large"

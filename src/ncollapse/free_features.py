@@ -15,14 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
 
-from ncollapse._checks import check_positive
+from ncollapse._checks import Array, check_positive
 from ncollapse.models import Parameters, log_cross_entropy, sample_margins
 
 
 class _Balanced:
     """What the models here share: K classes of n samples, labels, and the metrics of ji2022 §4."""
 
-    one_hot: jax.Array
+    one_hot: Array
 
     @property
     def num_classes(self) -> int:
@@ -68,7 +68,7 @@ class LayerPeeled(_Balanced):
     Conserved: WᵀW − HᵀH.
     """
 
-    one_hot: jax.Array
+    one_hot: Array
     """Labels, ``(K n, K)``."""
     name: str = field(default="ulpm", metadata={"static": True})
     clock: Literal["log_loss"] = field(default="log_loss", metadata={"static": True})
@@ -105,7 +105,7 @@ class UnconstrainedFeatures(_Balanced):
     Conserved: WᵀW − HᵀH.
     """
 
-    one_hot: jax.Array
+    one_hot: Array
     """Labels, ``(K n, K)``."""
     name: str = field(default="ufm", metadata={"static": True})
     clock: Literal["time"] = field(default="time", metadata={"static": True})
@@ -126,7 +126,7 @@ class UnconstrainedFeatures(_Balanced):
         return jnp.log(self.loss(parameters))
 
     def observe(self, parameters: Parameters) -> dict[str, jax.Array]:
-        """Also mixon2022's ``snc1``, ``snc2``, ``snc3`` (Figure 1) and ``off_subspace`` (Figure 2)."""
+        """Also mixon2022's ``snc1`` … ``snc3`` (Figure 1) and ``off_subspace`` (Figure 2)."""
         weight, features, bias = (parameters[name] for name in ("weight", "features", "bias"))
         root = math.sqrt(self.per_class)
         etf = root * (jnp.eye(self.num_classes) - 1.0 / self.num_classes)
@@ -164,10 +164,10 @@ class PositiveFeatures(_Balanced):
     Nothing is conserved: regularisation dissipates the balance.
     """
 
-    one_hot: jax.Array
+    one_hot: Array
     """Labels, ``(K n, K)``."""
-    lambda_w: jax.Array
-    lambda_h: jax.Array
+    lambda_w: Array
+    lambda_h: Array
     name: str = field(default="upfm-ce", metadata={"static": True})
     clock: Literal["time"] = field(default="time", metadata={"static": True})
 

@@ -109,7 +109,7 @@ class Rosenbrock(MatrixFree):
         del made_jump
         start, restore, field = self._flatten(terms, t0, y0, args)
         step = t1 - t0
-        value, product = jax.linearize(field, start)
+        _, product = jax.linearize(field, start)
 
         def solve(right: Any) -> tuple[Any, Any, Any]:
             return conjugate_gradients(
@@ -182,28 +182,36 @@ def conjugate_gradients(
     """Solve A x = ``right`` from x = 0 for symmetric positive definite A.
 
     Returns x, the iterations used, and whether it failed: the residual stayed above
-    ``tolerance``·‖right‖, or a direction with pᵀAp ≤ 0 showed that A is not positive definite.
+    ``tolerance``·‖right‖ and above the rounding of ‖A‖‖x‖, or a direction with pᵀAp ≤ 0 showed
+    that A is not positive definite.
     """
     size = right @ right
+    rounding = 8.0 * jnp.finfo(right.dtype).eps
+
+    def inexact(x: Any, square: Any, largest: Any) -> Any:
+        return (square > tolerance**2 * size) & (square > (rounding * largest) ** 2 * (x @ x))
 
     def unfinished(state: Any) -> Any:
-        _, _, _, square, iteration, positive = state
-        return (square > tolerance**2 * size) & (iteration < max_iterations) & positive
+        x, _, _, square, iteration, positive, largest = state
+        return inexact(x, square, largest) & (iteration < max_iterations) & positive
 
     def advance(state: Any) -> Any:
-        x, residual, direction, square, iteration, _ = state
+        x, residual, direction, square, iteration, _, largest = state
         image = product(direction)
         curvature = direction @ image
         length = square / curvature
+        largest = jnp.maximum(largest, curvature / (direction @ direction))
         residual = residual - length * image
         new_square = residual @ residual
         direction_next = residual + (new_square / square) * direction
         x = x + length * direction
-        return x, residual, direction_next, new_square, iteration + 1, curvature > 0.0
+        positive = curvature > 0.0
+        return x, residual, direction_next, new_square, iteration + 1, positive, largest
 
-    state = (jnp.zeros_like(right), right, right, size, jnp.asarray(0), jnp.asarray(True))
-    x, _, _, square, iterations, positive = jax.lax.while_loop(unfinished, advance, state)
-    return x, iterations, ~positive | (square > tolerance**2 * size)
+    start = (jnp.zeros_like(right), right, right, size, jnp.asarray(0), jnp.asarray(True))
+    state = (*start, jnp.zeros_like(size))
+    x, _, _, square, iterations, positive, largest = jax.lax.while_loop(unfinished, advance, state)
+    return x, iterations, ~positive | inexact(x, square, largest)
 
 
 def spectral_radius(product: Callable[[Any], Any], vector: Any) -> tuple[Any, Any, Any]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from ncollapse.theory.layer_peeled import ScaledDerivatives, check_model, scaled_derivatives
@@ -201,14 +202,19 @@ class _Sphere:
         return found
 
     def descend(self, kind: str, direction: np.ndarray) -> EscapeDirection | None:
-        start = self.local.log_loss
-        values = []
-        for angle in _ANGLES:
+        def log_loss(angle: float) -> float:
             moved = math.cos(angle) * self.point + self.radius * math.sin(angle) * direction
             weight, features = self.split(moved)
-            values.append(scaled_derivatives(features @ weight.T, self.labels).log_loss)
-        best = int(np.argmin(values))
-        decrease = start - values[best]
+            return scaled_derivatives(features @ weight.T, self.labels).log_loss
+
+        start = self.local.log_loss
+        best = int(np.argmin([log_loss(angle) for angle in _ANGLES]))
+        angle = float(_ANGLES[best])
+        around = (_ANGLES[min(best + 1, _ANGLES.size - 1)], _ANGLES[max(best - 1, 0)])
+        refined = minimize_scalar(log_loss, bounds=around, method="bounded")
+        if refined.fun < log_loss(angle):
+            angle = float(refined.x)
+        decrease = start - log_loss(angle)
         if decrease <= 64.0 * np.finfo(float).eps * max(1.0, abs(start)):
             return None
         weight, features = self.split(direction)
@@ -218,7 +224,7 @@ class _Sphere:
             kind=kind,
             curvature=float(direction @ self.hessian_product(direction)),
             slope=float(direction @ self.gradient),
-            angle=float(_ANGLES[best]),
+            angle=angle,
             decrease=decrease,
         )
 
