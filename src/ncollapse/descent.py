@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import jax
@@ -92,29 +93,19 @@ def descend(
     if epochs < 1:
         raise ValueError(f"epochs must be at least 1, but it is {epochs}")
     check_positive("scale", scale)
-    rule = OPTIMISERS[optimiser](check_positive("learning_rate", learning_rate))
+    rule, run, look = _compiled_training(optimiser, check_positive("learning_rate", learning_rate))
     with jax.enable_x64(True):
         began = time.perf_counter()
         parameters: Any = {name: jnp.asarray(leaf, jnp.float64) for name, leaf in start.items()}
-        state = rule.init(parameters)
-        loss = getattr(model, "loss", None) or (lambda p: jnp.exp(model.log_loss(p)))
-
-        def epoch(_: Any, carry: Any) -> Any:
-            parameters, state = carry
-            gradient = jax.grad(lambda p: scale * loss(p))(parameters)
-            updates, state = rule.update(gradient, state, parameters)
-            return optax.apply_updates(parameters, updates), state
-
-        run = jax.jit(lambda count, carry: jax.lax.fori_loop(0, count, epoch, carry))
-        look = jax.jit(lambda p: (-model.log_loss(p), model.observe(p)))
-        run, look = run.lower(1, (parameters, state)).compile(), look.lower(parameters).compile()
+        carry = (parameters, rule.init(parameters))
+        jax.block_until_ready((run(model, scale, 0, carry), look(model, parameters)))
         compiled = time.perf_counter()
         marks = np.unique(np.geomspace(1, epochs, records).round().astype(int))
         done, levels, seen = 0, [], []
         for mark in marks:
-            parameters, state = run(int(mark - done), (parameters, state))
+            carry = run(model, scale, int(mark - done), carry)
             done = int(mark)
-            level, observed = look(parameters)
+            level, observed = look(model, carry[0])
             if np.isnan(level) or level == -np.inf:
                 raise FloatingPointError(
                     f"the loss is not finite after {done} epochs: learning_rate "
@@ -128,7 +119,26 @@ def descend(
             epochs=marks,
             log_inverse_loss=np.array(levels),
             observations={name: np.stack([one[name] for one in seen]) for name in seen[0]},
-            parameters={name: np.asarray(leaf) for name, leaf in parameters.items()},
+            parameters={name: np.asarray(leaf) for name, leaf in carry[0].items()},
             seconds=time.perf_counter() - compiled,
             compile_seconds=compiled - began,
         )
+
+
+@cache
+def _compiled_training(optimiser: str, learning_rate: float) -> tuple[Any, Any, Any]:
+    """The rule, ``count`` epochs of it, and a look at the model: compiled once a shape."""
+    rule = OPTIMISERS[optimiser](learning_rate)
+
+    def run(model: Any, scale: Any, count: Any, carry: Any) -> Any:
+        loss = getattr(model, "loss", None) or (lambda p: jnp.exp(model.log_loss(p)))
+
+        def epoch(_: Any, carry: Any) -> Any:
+            parameters, state = carry
+            gradient = jax.grad(lambda p: scale * loss(p))(parameters)
+            updates, state = rule.update(gradient, state, parameters)
+            return optax.apply_updates(parameters, updates), state
+
+        return jax.lax.fori_loop(0, count, epoch, carry)
+
+    return rule, jax.jit(run), jax.jit(lambda model, p: (-model.log_loss(p), model.observe(p)))

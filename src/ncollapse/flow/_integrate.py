@@ -86,7 +86,10 @@ def gradient_flow(
         stopped = None
         try:
             while stopped is None:
-                state, now, step, record, result = advance(model, state, now, step, limits)
+                before_chunk = state, now, step
+                state, now, step, record, result = advance(model, *before_chunk, limits)
+                if result["goal"] and isinstance(solver, MatrixFree):
+                    state, now, step, record = _land(advance, model, before_chunk, now, limits)
                 recorder.add(record, state[0])
                 stopped = _stop_reason(recorder, result, log_inverse_loss, stall, max_steps)
                 if on_progress is not None:
@@ -269,6 +272,33 @@ def _outcome(result: Any) -> dict[str, jax.Array]:
         "end": result == diffrax.RESULTS.successful,
         "more": result == diffrax.RESULTS.max_steps_reached,
     }
+
+
+def _land(
+    advance: Callable[..., Any], model: Any, before: tuple[Any, Any, Any], now: Any, limits: Any
+) -> tuple[Any, Any, Any, Any]:
+    """The last chunk again, so that a step and not an interpolant ends at the goal.
+
+    Steps of a stiff solver are long, and between them the path is known to lower order.
+    """
+    goal = float(limits["goal"])
+    limits = {**limits, "goal": np.asarray(goal + max(1.0, abs(goal)))}
+    end = float(now)
+    state, step, record = before[0], before[2], {}
+    for _ in range(4):
+        limits["end"] = np.asarray(end)
+        state, now, step, record, _ = advance(model, *before, limits)
+        last = int(record["stats"]["num_accepted_steps"]) - 1
+        level, speed, norm = (
+            float(record["steps"][name][last]) for name in ("log_inverse_loss", "speed", "norm")
+        )
+        if abs(level - goal) <= 1e-10 * max(1.0, abs(goal)):
+            break
+        rate = (speed * norm) ** 2
+        if model.clock == "time":
+            rate *= np.exp(level)
+        end -= (level - goal) / rate
+    return state, now, step, record
 
 
 def _stop_reason(

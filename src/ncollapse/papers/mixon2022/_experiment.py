@@ -104,7 +104,7 @@ def figures(
     per_class: int = 3,
     dim: int = 15,
     seed: int = 0,
-    until: float = 36.0,
+    until: float = 32.0,
 ) -> Starts:
     """mixon2022 Figures 1 and 2: C = N = 3, p = 15, ‖H₀‖ = ‖W₀‖ = ε, b₀ = 0, several ε.
 
@@ -134,7 +134,7 @@ def final_errors(
     num_classes: int = 3,
     per_class: int = 3,
     dim: int = 15,
-    until: float = 36.0,
+    until: float = 32.0,
     optimisers: dict[str, tuple[float, int]] | None = None,
 ) -> FinalErrors:
     """Final errors of the flow, and of optimisers, against ε, with fitted exponents.
