@@ -46,7 +46,8 @@ def least_distance(
     target = np.zeros(stacked.shape[0])
     target[-1] = 1.0
     multipliers, residual = nnls(stacked, target, maxiter=max(100, 30 * stacked.shape[1]))
-    if residual <= tolerance:
-        return LeastDistance(None, multipliers, float(residual))
     gap = target - stacked @ multipliers
+    # The last entry is the squared residual; multipliers so large that it drowns decide nothing.
+    if residual <= tolerance or gap[-1] <= 0.0:
+        return LeastDistance(None, multipliers, float(residual))
     return LeastDistance(-gap[:-1] / gap[-1], multipliers / gap[-1], float(residual))

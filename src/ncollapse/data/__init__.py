@@ -1,15 +1,19 @@
 """Data sets: a checked container, synthetic data and real images."""
 
 from ncollapse.data._dataset import Dataset, Separability, load_npz, orthogonal_separability
+from ncollapse.data._feature_files import FeatureFile, load_head, open_features
 from ncollapse.data.images import load_images, read_idx
 from ncollapse.data.synthetic import gaussian_mixture, orthogonally_separable
 
 __all__ = [
     "Dataset",
+    "FeatureFile",
     "Separability",
     "gaussian_mixture",
+    "load_head",
     "load_images",
     "load_npz",
+    "open_features",
     "orthogonal_separability",
     "orthogonally_separable",
     "read_idx",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,25 +160,35 @@ def load_arrays(path: str | Path, names: tuple[str, ...]) -> Mapping[str, np.nda
         The file cannot be opened.
     """
     path = Path(path)
+    with open(path, "rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise ValueError(f"{path} is truncated or not an .npz archive")
+        file.seek(0)
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                missing = [name for name in names if name not in archive.files]
+                if missing:
+                    raise ValueError(
+                        f"{path} lacks {', '.join(missing)}; "
+                        f"it holds {', '.join(archive.files) or 'nothing'}"
+                    )
+                return {name: _member(path, archive, name) for name in archive.files}
+        except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _member(path: Path, archive: Any, name: str) -> np.ndarray:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError(f"{path} is a single array, not an .npz archive")
-            missing = [name for name in names if name not in archive.files]
-            if missing:
-                raise ValueError(
-                    f"{path} lacks {', '.join(missing)}; "
-                    f"it holds {', '.join(archive.files) or 'nothing'}"
-                )
-            return {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:  # pyright: ignore
-        raise ValueError(f"{path} is truncated or not an .npz archive: {error}") from error
+        array = archive[name]
     except ValueError as error:
-        if "allow_pickle" in str(error) or "pickled" in str(error):
+        if "allow_pickle" in str(error):
             raise ValueError(
-                f"{path} holds pickled objects, which are refused: save plain numeric arrays"
+                f"{path}: {name} holds pickled objects, which are refused; save plain numbers"
             ) from error
-        raise
+        raise ValueError(f"{path}: {name} is damaged: {error}") from error
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{path}: {name} is not an array")
+    return array
 
 
 def load_npz(path: str | Path, *, least_per_class: int = 1) -> Dataset:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -14,14 +16,15 @@ import numpy as np
 import optimistix
 
 from ncollapse._checks import check_positive
-from ncollapse.flow._trajectory import Ensemble, Recorder, Trajectory
+from ncollapse.flow._trajectory import INTERRUPTED, Ensemble, Recorder, Trajectory
 from ncollapse.models import Model, Parameters
 from ncollapse.steppers import MatrixFree
 
 REACHABLE = 1e8
 """Largest log(1/L) that is accepted as a goal: the flow grows ever stiffer on the way there."""
 _STEPS_PER_CHUNK = 256
-_STEPS_PER_SNAPSHOT = 16
+_STEPS_PER_SNAPSHOT = 4
+_MEMBERS_TOGETHER = 8  # on a CPU: more would wait for the slowest and fall out of its cache
 
 
 def gradient_flow(
@@ -51,9 +54,10 @@ def gradient_flow(
         largest value and log(1/L) rose by less than 1e-2 while s doubled. None never stops so.
     rtol
         Local error per step, relative to a parameter or, for small ones, to the typical size at
-        the start. ReLU models have kinks, which a tolerance below about 1e-6 crosses very slowly.
+        the start. Where neurons slide along a kink of the ReLU, steps are about as long as this.
     solver
-        A method of diffrax or of `ncollapse.steppers`; Tsit5 unless given.
+        A method of diffrax or of `ncollapse.steppers`; Bosh3 unless given: the kinks of a ReLU and
+        the stiffness of the late flow leave a higher explicit order nothing to gain.
     max_steps
         Stop after so many accepted and rejected steps.
     on_progress
@@ -68,7 +72,7 @@ def gradient_flow(
         A goal beyond `REACHABLE` or not above the start's log(1/L), a zero or non-finite start.
     """
     check_positive("rtol", rtol)
-    solver = diffrax.Tsit5() if solver is None else solver
+    solver = diffrax.Bosh3() if solver is None else solver
     began = time.perf_counter()
     with jax.enable_x64(True):
         start = {name: np.asarray(leaf, np.float64) for name, leaf in start.items()}
@@ -95,7 +99,12 @@ def gradient_flow(
                 if on_progress is not None:
                     on_progress(float(now), recorder.log_inverse_loss)
         except KeyboardInterrupt:
-            stopped = False, f"Interrupted at s = {float(now):.6g}; all steps up to there are kept."
+            if recorder.taken == 0:
+                raise
+            stopped = (
+                False,
+                f"{INTERRUPTED} at s = {float(now):.6g}; the steps up to there are kept.",
+            )
         return recorder.trajectory(
             before=begin if quadrature else None,
             reached=stopped[0],
@@ -118,30 +127,47 @@ def gradient_flow_ensemble(
 ) -> Ensemble:
     """`gradient_flow` from S starts in one vectorised call, keeping only the ends.
 
-    With a matrix-free solver ``log_time`` is log(1/L) − log ‖∇ log L‖², its leading term late.
+    On an accelerator all members advance together; on a CPU in small batches, one a core. With a
+    matrix-free solver ``log_time`` is log(1/L) − log ‖∇ log L‖², its leading term late.
 
     ``starts`` has a leading dimension S on every leaf (see `stack_starts`). A member that has not
     reached the goal after ``max_steps`` steps says so in ``reached``.
     """
     check_positive("rtol", rtol)
     began = time.perf_counter()
+    starts = {name: np.asarray(leaf, np.float64) for name, leaf in starts.items()}
+    limits = _limits(starts, log_inverse_loss, s, rtol)
+    size = len(next(iter(starts.values())))
+    together = size if jax.default_backend() != "cpu" else min(size, _MEMBERS_TOGETHER)
+    batches = [
+        {
+            name: leaf[np.minimum(np.arange(i, i + together), size - 1)]
+            for name, leaf in starts.items()
+        }
+        for i in range(0, size, together)
+    ]
     with jax.enable_x64(True):
-        starts = {name: np.asarray(leaf, np.float64) for name, leaf in starts.items()}
-        limits = _limits(starts, log_inverse_loss, s, rtol)
         run, compile_seconds = _compiled(
             partial(
-                _run_all,
-                solver=diffrax.Tsit5() if solver is None else solver,
+                _run_together,
+                solver=diffrax.Bosh3() if solver is None else solver,
                 max_steps=max_steps,
             ),
             model,
-            starts,
+            batches[0],
             limits,
         )
-        ends = jax.tree.map(np.asarray, run(model, starts, limits))
+
+    def run_batch(batch: Parameters) -> dict[str, Any]:
+        with jax.enable_x64(True):
+            return jax.tree.map(np.asarray, run(model, batch, limits))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        ends = list(pool.map(run_batch, batches))
+    joined = jax.tree.map(lambda *leaves: np.concatenate(leaves)[:size], *ends)
     return Ensemble(
         model=model,
-        **ends,
+        **joined,
         seconds=time.perf_counter() - began - compile_seconds,
         compile_seconds=compile_seconds,
     )
@@ -323,7 +349,7 @@ def _snapshot(s: Any, state: Any, _args: Any) -> dict[str, Any]:
     return {"s": s, "parameters": state[0]}
 
 
-def _run_all(
+def _run_together(
     model: Any, starts: Any, limits: Any, *, solver: Any, max_steps: int
 ) -> dict[str, Any]:
     def run(start: Any) -> dict[str, Any]:

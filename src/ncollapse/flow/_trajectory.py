@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,6 +11,8 @@ import numpy as np
 
 from ncollapse.models import Model, Parameters
 from ncollapse.steppers import MatrixFree
+
+INTERRUPTED = "Interrupted"
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +28,7 @@ class Trajectory:
         What the model records at each step, each with leading dimension T.
     snapshots
         Parameters (as the flow holds them) at the M values ``snapshot_s`` of s, leading dimension
-        M. The first is the start and the last the end.
+        M ≤ 256. The first is the start and the last the end; early ones are the densest.
     parameters
         The final parameters as the user knows them.
     stopped
@@ -50,7 +53,33 @@ class Trajectory:
     evaluations: int
     seconds: float
     compile_seconds: float
-    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether an interrupt ended the run."""
+        return self.stopped.startswith(INTERRUPTED)
+
+    def save(self, path: str | Path) -> None:
+        """Write the path to an npz file: every array of this record, and why it ended.
+
+        Observations, snapshots and final parameters are prefixed with their group's name.
+        """
+        arrays = {
+            name: getattr(self, name)
+            for name in (
+                "s",
+                "log_time",
+                "log_inverse_loss",
+                "norm",
+                "speed",
+                "drift",
+                "snapshot_s",
+            )
+        }
+        for group in ("observations", "snapshots", "parameters"):
+            arrays |= {f"{group}.{name}": leaf for name, leaf in getattr(self, group).items()}
+        with open(path, "wb") as file:
+            np.savez_compressed(file, stopped=np.array(self.stopped), **arrays)
 
     def features_at(self, snapshot: int = -1) -> np.ndarray:
         """Last-layer features ``(N, D)`` at a snapshot."""
@@ -80,7 +109,6 @@ class Trajectory:
             "evaluations": self.evaluations,
             "seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
-            **self.settings,
         }
 
 
@@ -166,6 +194,8 @@ class Recorder:
             raise ValueError("the integrator could not take a first step from start")
         steps = jax.tree.map(lambda *leaves: np.concatenate(leaves), *self.steps)
         snapshots = jax.tree.map(lambda *leaves: np.concatenate(leaves), *self.snapshots)
+        kept = _kept_snapshots(len(snapshots["s"]))
+        snapshots = jax.tree.map(lambda leaf: leaf[kept], snapshots)
         change = steps["invariants"] - self.invariants
         drift = (
             np.abs(change).reshape(len(change), -1).max(axis=1, initial=0.0) / steps["norm"] ** 2
@@ -219,6 +249,14 @@ def _integrated_log_time(steps: dict[str, Any], before: dict[str, Any]) -> np.nd
     tail = np.exp(-jump)
     linear = (1.0 - tail) / rate[1:] - slope * (1.0 - tail * (1.0 + jump))
     return np.logaddexp.accumulate(end + np.log(np.where(small, gauss, linear)))
+
+
+def _kept_snapshots(count: int, early: int = 64, most: int = 256) -> np.ndarray:
+    """Rows of at most ``most`` snapshots: the first ``early`` ones, then evenly to the last."""
+    if count <= most:
+        return np.arange(count)
+    late = np.linspace(early, count - 1, most - early).round().astype(int)
+    return np.concatenate([np.arange(early), late])
 
 
 def _leading(tree: Parameters) -> dict[str, np.ndarray]:

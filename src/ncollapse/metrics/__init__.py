@@ -2,6 +2,7 @@
 
 from ncollapse.metrics._frame import UndefinedMetricError
 from ncollapse.metrics._measure import Measurement, measure
+from ncollapse.metrics._measure_file import measure_file
 from ncollapse.metrics.duality import (
     class_cosines,
     nc3_alignment,
@@ -36,7 +37,10 @@ from ncollapse.metrics.geometry import (
     nc2_orthogonal_directions,
     nc2_orthogonal_means,
 )
+from ncollapse.metrics.kernel import kernel_nc1, kernel_nc1_pinv
+from ncollapse.metrics.outliers import nc5, nci_scores, neco_scores
 from ncollapse.metrics.registry import METRICS, PRESETS, Metric, compute, compute_or_explain
+from ncollapse.metrics.regression import RegressionCollapse, regression_collapse
 from ncollapse.metrics.samples import (
     SampleStats,
     SampleSummary,
@@ -54,6 +58,7 @@ from ncollapse.metrics.spectrum import (
     stable_rank_features,
     stable_rank_means,
 )
+from ncollapse.metrics.squared_loss import SquaredLossSplit, squared_loss, squared_loss_split
 from ncollapse.metrics.strong import snc1, snc2, snc3
 from ncollapse.metrics.variability import (
     breakdown,
@@ -74,8 +79,10 @@ __all__ = [
     "PRESETS",
     "Measurement",
     "Metric",
+    "RegressionCollapse",
     "SampleStats",
     "SampleSummary",
+    "SquaredLossSplit",
     "UndefinedMetricError",
     "breakdown",
     "cdnv",
@@ -93,8 +100,11 @@ __all__ = [
     "gnc2_log",
     "gnc2_log_spread",
     "gnc2_riesz",
+    "kernel_nc1",
+    "kernel_nc1_pinv",
     "least_collapsed_class",
     "measure",
+    "measure_file",
     "minority_collapse_angle",
     "nc1_pinv",
     "nc1_quotient",
@@ -124,13 +134,19 @@ __all__ = [
     "nc3_uniform",
     "nc4_agreement",
     "nc4_agreement_per_class",
+    "nc5",
     "ncc_accuracy",
+    "nci_scores",
+    "neco_scores",
     "nuclear_rank_means",
     "numerical_rank_means",
+    "regression_collapse",
     "separation",
     "snc1",
     "snc2",
     "snc3",
+    "squared_loss",
+    "squared_loss_split",
     "stable_rank_features",
     "stable_rank_means",
     "vci",

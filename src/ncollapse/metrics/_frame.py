@@ -21,12 +21,16 @@ class UndefinedMetricError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """K vectors of R^D, the rows of ``array`` minus ``offset``; float64 copies are made by tile only."""
+    """K vectors of R^D: the rows of ``array``, minus ``offset``, times ``scale`` (K,).
+
+    They are formed in float64 by tiles only, so that many classes need no second array.
+    """
 
     array: Array
     offset: Array | None
     name: str
     classes: tuple[int, ...]
+    scale: Array | None = None
 
     @property
     def count(self) -> int:
@@ -41,7 +45,8 @@ class Frame:
 
     def rows(self, tile: slice) -> Array:
         found = double(self.array[tile, :])
-        return found if self.offset is None else found - self.offset[None, :]
+        found = found if self.offset is None else found - self.offset[None, :]
+        return found if self.scale is None else found * self.scale[tile][:, None]
 
     def all(self) -> Array:
         """Every row: for few classes only."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ncollapse._checks import Array
 from ncollapse.metrics.registry import METRICS, compute_or_explain, preset_names
 from ncollapse.metrics.samples import SampleStats, SampleSummary
 from ncollapse.stats import ClassStats, ClassSummary
-from ncollapse.stats._arrays import is_array, to_numpy
+from ncollapse.stats._arrays import host_view, is_array, to_numpy
 from ncollapse.stats._class_stats import check_features
 
 Batches = Iterable[tuple[Array, Array]]
@@ -77,8 +77,8 @@ def measure(
     preset
         A name in `PRESETS` or names in `METRICS`.
     classes
-        Label values in the order of the rows of ``weight``. By default the labels are the row numbers
-        0 … K−1 when there is a weight, and any values, taken in ascending order, when not.
+        Label values in the order of the rows of ``weight``. By default the labels are the row
+        numbers 0 … K−1 when there is a weight, and any values, taken in ascending order, when not.
 
     Raises
     ------
@@ -103,9 +103,10 @@ def measure(
         raise ValueError("features and labels hold no samples")
     summary = stats.finish()
     del stats
+    seen = summary.converted(host_view)
     samples = None
     if any(METRICS[name].needs_samples for name in names):
-        second = SampleStats(summary, weight, bias if weight is not None else None)
+        second = SampleStats(seen, weight, bias if weight is not None else None)
         for batch_features, batch_labels in batches():
             second.update(batch_features, batch_labels)
         samples = second.finish()
@@ -115,7 +116,7 @@ def measure(
                 f"{summary.num_samples}: they must be an iterable that can be gone through again"
             )
     values, reasons = compute_or_explain(
-        summary, preset=names, weight=weight, bias=bias, samples=samples
+        seen, preset=names, weight=weight, bias=bias, samples=samples
     )
     return Measurement(
         metrics=values,
@@ -136,7 +137,7 @@ def _batches(
     if labels is not None:
         return lambda: iter([(features, labels)])
     if callable(features):
-        return features
+        return cast(Callable[[], Batches], features)
     if iter(features) is features:
         raise TypeError(
             "features is an iterator, which can be gone through once only: "

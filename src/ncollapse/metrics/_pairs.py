@@ -22,8 +22,8 @@ class PairStatistics:
     """Averages over the pairs k ≠ l of the unit rows u_k of a frame.
 
     ``deviation`` avg |cos + 1/(K−1)|; ``coherence`` max |cos|; ``closest`` the class indices of the
-    pair with the largest cosine, ``closest_cosine``; mean and standard deviation of ‖u_k − u_l‖ and of
-    log 1/‖u_k − u_l‖ (None when two directions coincide, where it is infinite).
+    pair with the largest cosine, ``closest_cosine``; mean and standard deviation of ‖u_k − u_l‖
+    and of log 1/‖u_k − u_l‖ (None when two directions coincide, where it is infinite).
     """
 
     deviation: float

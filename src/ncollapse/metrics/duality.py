@@ -1,6 +1,7 @@
 """NC3: how the classifier W (K, D) lines up with the class means. Rows of W are classes.
 
-Only classes with samples are compared. M is the matrix of centred means μ_k − μ_G, M̄ of uncentred ones.
+Only classes with samples are compared. M is the matrix of centred means μ_k − μ_G, M̄ of
+uncentred ones.
 """
 
 from __future__ import annotations
@@ -46,8 +47,9 @@ def nc3_projected(summary: ClassSummary, weight: Array | Frame) -> float:
 def nc3_projected_directions(summary: ClassSummary, weight: Array | Frame) -> float:
     """‖W/‖W‖_F − P/‖P‖_F‖_F, P = C_K diag(s) Φ, Φ the unit uncentred means (min2025, claim 3).
 
-    The limit of gradient flow is V̄ = √(K/(K−1)) C_K diag(s) Φ with masses s_k. They are fitted to W by
-    s_k = ⟨C_K e_k, Wφ_k⟩/(1 − 1/K), which is exact for an orthogonal frame; negative ones are 0.
+    The limit of gradient flow is V̄ = √(K/(K−1)) C_K diag(s) Φ with masses s_k. They are fitted
+    to W by s_k = ⟨C_K e_k, Wφ_k⟩/(1 − 1/K), which is exact for an orthogonal frame; negative
+    ones are 0.
     """
     with exact(summary.means):
         rows = matching_weight(summary, weight)
@@ -59,7 +61,7 @@ def nc3_projected_directions(summary: ClassSummary, weight: Array | Frame) -> fl
         average = xp.concat([xp.matmul(units.rows(t), rows.sum / rows.count) for t in rows.tiles()])
         masses = (own - average) / (1 - 1 / rows.count)
         masses = xp.where(masses > 0, masses, xp.zeros_like(masses))
-        scaled = units.array * masses[:, None]
+        scaled = units.all() * masses[:, None]
         centre = xp.sum(scaled, axis=0) / rows.count
         target = Frame(scaled, centre, "projected unit means", units.classes)
         return _frobenius_distance(rows, target)

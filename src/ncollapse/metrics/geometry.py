@@ -1,10 +1,12 @@
 """NC2: the shape that class means and classifier rows stand in.
 
-``summary`` functions look at class means of the classes with samples, ``weight`` functions at the rows
-of W (K, D), all of them. Centred means are μ_k − μ_G.
+``summary`` functions look at class means of the classes with samples, ``weight`` functions at
+the rows of W (K, D), all of them. Centred means are μ_k − μ_G.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -37,7 +39,9 @@ def nc2_equinorm_weight(weight: Array | Frame) -> float:
 
 
 def nc2_equiangular_means(summary: ClassSummary) -> float:
-    """avg_{k≠l} |cos(μ_k − μ_G, μ_l − μ_G) + 1/(K−1)|, the modulus inside (papyan2020; ji2022 §4)."""
+    """avg_{k≠l} |cos(μ_k − μ_G, μ_l − μ_G) + 1/(K−1)|, the modulus inside (papyan2020; ji2022
+    §4).
+    """
     with exact(summary.means):
         return pair_statistics(centred_means(summary)).deviation
 
@@ -50,7 +54,9 @@ def nc2_equiangular_weight(weight: Array | Frame) -> float:
 
 
 def nc2_coherence_means(summary: ClassSummary) -> float:
-    """max_{k≠l} |cos(μ_k − μ_G, μ_l − μ_G)|; 1/(K−1) for a simplex ETF, never less (Welch's bound)."""
+    """max_{k≠l} |cos(μ_k − μ_G, μ_l − μ_G)|; 1/(K−1) for a simplex ETF, never less (Welch's
+    bound).
+    """
     with exact(summary.means):
         return pair_statistics(centred_means(summary)).coherence
 
@@ -123,7 +129,9 @@ def nc2_orthogonal_directions(summary: ClassSummary) -> float:
 
 
 def nc2_negative_part(summary: ClassSummary) -> float:
-    """‖min(Φ, 0)‖_F/‖Φ‖_F for the unit uncentred means Φ: 0 for a nonnegative frame (min2025, claim 2)."""
+    """‖min(Φ, 0)‖_F/‖Φ‖_F for the unit uncentred means Φ: 0 for a nonnegative frame (min2025,
+    claim 2).
+    """
     with exact(summary.means):
         frame = unit_frame(uncentred_means(summary))
         xp = array_namespace(frame.array)
@@ -152,8 +160,8 @@ def nc2_nearest_etf_means(summary: ClassSummary) -> float:
 def gnc2_log(summary: ClassSummary) -> float:
     """avg_{k≠l} log 1/‖u_k − u_l‖, u_k the unit centred means (Liu 2023; wu2024).
 
-    −½ log(2K/(K−1)) for a simplex ETF, the least value when K ≤ D + 1. Undefined when two directions
-    coincide.
+    −½ log(2K/(K−1)) for a simplex ETF, the least value when K ≤ D + 1. Undefined when two
+    directions coincide.
     """
     with exact(summary.means):
         return _finite_log(centred_means(summary))[0]
@@ -203,14 +211,16 @@ def singular_values(frame: Frame) -> np.ndarray:
 def unit_frame(frame: Frame) -> Frame:
     """Every row divided by its norm."""
     frame.require_directions()
-    return Frame(frame.all() / frame.norms[:, None], None, frame.name, frame.classes)
+    scale = 1 / frame.norms if frame.scale is None else frame.scale / frame.norms
+    return replace(frame, scale=scale)
 
 
 def gram_distance(left: Frame, right: Frame, target: str) -> float:
     """‖A/‖A‖_F − T‖_F, A = LRᵀ, T = C_K/√(K−1) ("etf") or I/√K ("orthogonal").
 
-    With α = ⟨A, T⟩ and R = A − αT it is 2 sin(θ/2), θ = atan2(‖R‖, α): nothing cancels near zero. For
-    K > D + 1 the distance is bounded away from zero and ‖A‖² = ⟨LᵀL, RᵀR⟩ needs no K×K matrix.
+    With α = ⟨A, T⟩ and R = A − αT it is 2 sin(θ/2), θ = atan2(‖R‖, α): nothing cancels near
+    zero. For K > D + 1 the distance is bounded away from zero and ‖A‖² = ⟨LᵀL, RᵀR⟩ needs no
+    K×K matrix.
     """
     count = left.count
     left.require_classes(2 if target == "etf" else 1)

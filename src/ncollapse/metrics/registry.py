@@ -11,7 +11,7 @@ from ncollapse.metrics import duality, geometry, samples, spectrum, strong, vari
 from ncollapse.metrics._frame import UndefinedMetricError, check_bias, matching_weight, weight_rows
 from ncollapse.metrics.samples import SampleSummary
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import exact
+from ncollapse.stats._arrays import exact, host_view, is_array, like
 
 Needs = Literal["summary", "weight", "both", "bias", "samples", "decisions"]
 
@@ -21,8 +21,8 @@ class Metric:
     """A named convention.
 
     ``needs``: "summary", "weight" (W alone), "both" (summary and W), "bias" (summary, W and b),
-    "samples" (a second pass), "decisions" (a second pass with W). ``reading``: how to read the number,
-    one line. ``collapsed``: its value at collapse, None where there is no fixed one.
+    "samples" (a second pass), "decisions" (a second pass with W). ``reading``: how to read
+    the number, one line. ``collapsed``: its value at collapse, None where there is no fixed one.
     """
 
     name: str
@@ -112,7 +112,7 @@ METRICS: dict[str, Metric] = _table(
     (
         geometry.nc2_coherence_weight,
         "weight",
-        "largest |cosine| between classifier rows; 1/(K-1) is the least",
+        "largest |cosine| between classifier rows; 1/(K-1): simplex, 0: orthogonal",
         None,
     ),
     (geometry.nc2_etf_means, "summary", "distance of centred means from a simplex ETF; 0: simplex"),
@@ -368,7 +368,8 @@ def compute_or_explain(
     bias: Array | None = None,
     samples: SampleSummary | None = None,
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Two dictionaries: values by metric name, and for the other metrics the reason there is none."""
+    """Values by metric name, and for the metrics without a value the reason."""
+    summary = summary.converted(host_view)
     with exact(summary.means):
         return _compute(summary, preset_names(preset), weight, bias, samples)
 
@@ -384,7 +385,7 @@ def _compute(
     reasons: dict[str, str] = {}
     rows = None
     if weight is not None:
-        rows = weight_rows(weight)
+        rows = weight_rows(like(weight, summary.means) if is_array(weight) else weight)
         matching_weight(summary, rows)
     if bias is not None:
         check_bias(summary, bias)

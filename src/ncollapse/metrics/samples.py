@@ -27,7 +27,8 @@ class SampleSummary:
     Without a weight ``agreements`` and ``correct`` are None.
 
     ``counts`` samples; ``agreements`` where argmax(Wh + b) is the nearest class mean; ``correct``
-    where argmax(Wh + b) is the label; ``nearest_correct`` where the nearest class mean is the label's;
+    where argmax(Wh + b) is the label; ``nearest_correct`` where the nearest class mean is the
+    label's;
     ``within`` Σ‖h − μ_y‖; ``spread`` Σ‖h − μ_G‖.
     """
 
@@ -48,7 +49,8 @@ class SampleSummary:
 
 
 class SampleStats:
-    """Second pass against a finished `ClassSummary`: any split, its nearest means are the summary's.
+    """Second pass against a finished `ClassSummary`: any split, its nearest means are the
+    summary's.
 
     ``weight`` (K, D) and ``bias`` (K,) are the classifier; without a weight only what needs none is
     counted. Empty classes are no candidates for the nearest mean. Ties go to the lower class index.
@@ -168,7 +170,9 @@ class SampleStats:
             raise ValueError(f"labels row {row} is a class of which the summary has no samples")
 
     def _table(self, features: Array) -> tuple[Array, Array, Array | None]:
-        """Centred means, ½ of their squared norms (infinite for empty classes) and W, in one dtype."""
+        """Centred means, ½ of their squared norms (infinite for empty classes) and W, in one
+        dtype.
+        """
         if features.dtype not in self._tables:
             summary = self.summary
             xp = array_namespace(summary.means)
@@ -194,9 +198,8 @@ class SampleStats:
         xp = array_namespace(features)
         centred, half, weight = self._table(features)
         shifted = double(features) - self.summary.global_mean[None, :]
-        apart = shifted - xp.take(
-            self.summary.means - self.summary.global_mean[None, :], indices, axis=0
-        )
+        own = xp.take(self.summary.means, indices, axis=0) - self.summary.global_mean[None, :]
+        apart = shifted - own
         scores = xp.matmul(xp.astype(shifted, features.dtype, copy=False), centred.T)
         nearest = xp.argmax(scores - half[None, :], axis=1)
         found = {

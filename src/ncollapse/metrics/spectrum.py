@@ -13,7 +13,9 @@ from ncollapse.stats._arrays import exact, to_numpy
 
 
 def effective_rank_means(summary: ClassSummary) -> float:
-    """exp of the entropy of σ_i/Σσ, σ the singular values of the centred means (Roy, Vetterli 2007)."""
+    """exp of the entropy of σ_i/Σσ, σ the singular values of the centred means (Roy, Vetterli
+    2007).
+    """
     return _effective(_means(summary))
 
 

@@ -1,7 +1,7 @@
 """NC1: how small the variation within classes is beside that between them.
 
-Every function takes a `ClassSummary` and returns a float. Classes without samples take no part: K is
-the number of classes that have samples, μ_G the unweighted mean of their means.
+Every function takes a `ClassSummary` and returns a float. Classes without samples take no part:
+K is the number of classes that have samples, μ_G the unweighted mean of their means.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ RANK_TOLERANCE = 4 * np.finfo(np.float64).eps
 def nc1_pinv(summary: ClassSummary) -> float:
     """Tr(Σ_W Σ_B†)/K, Σ_B = (1/K) Σ_k (μ_k − μ_G)(μ_k − μ_G)ᵀ (papyan2020; hong2025 (3.2)).
 
-    With M the centred means and MMᵀ = UΛUᵀ (K×K), this is Σ_i u_iᵀ M Σ_W Mᵀ u_i / λ_i² over λ_i > 0;
-    for K > D the eigenvectors of MᵀM give Σ_i v_iᵀ Σ_W v_i / λ_i. Directions count as between-class
-    when λ_i exceeds 4·eps·min(K, D)·λ_max in float64, whatever the dtype of the features.
+    With M the centred means and MMᵀ = UΛUᵀ (K×K), this is Σ_i u_iᵀ M Σ_W Mᵀ u_i / λ_i² over λ_i
+    > 0; for K > D the eigenvectors of MᵀM give Σ_i v_iᵀ Σ_W v_i / λ_i. Directions count as
+    between-class when λ_i exceeds 4·eps·min(K, D)·λ_max in float64, whatever the dtype of the
+    features.
 
     Undefined when all class means coincide (one class included).
     """
@@ -53,7 +54,9 @@ def separation(summary: ClassSummary) -> float:
 
 
 def nc1_quotient(summary: ClassSummary) -> float:
-    """Tr Σ_W / Tr Σ_B (Tirer, Huang and Niles-Weed 2023). Undefined when all class means coincide."""
+    """Tr Σ_W / Tr Σ_B (Tirer, Huang and Niles-Weed 2023). Undefined when all class means
+    coincide.
+    """
     with exact(summary.means):
         frame = centred_means(summary)
         frame.require_nonzero()
@@ -61,7 +64,8 @@ def nc1_quotient(summary: ClassSummary) -> float:
 
 
 def nc1_total(summary: ClassSummary) -> float:
-    """Tr Σ_W / Tr Σ_T, Σ_T the scatter of all samples about their mean: the unexplained share, 0 … 1.
+    """Tr Σ_W / Tr Σ_T, Σ_T the scatter of all samples about their mean: the unexplained share,
+    0 … 1.
 
     Undefined when all samples coincide.
     """
@@ -151,9 +155,13 @@ def weighted_means(summary: ClassSummary) -> Frame:
     with exact(summary.means):
         xp = array_namespace(summary.means)
         share = double(summary.occupied_rows(summary.counts)) / summary.num_samples
-        centre = xp.sum(share[:, None] * summary.occupied_means, axis=0)
-        rows = (summary.occupied_means - centre[None, :]) * xp.sqrt(share)[:, None]
-        return Frame(rows, None, "class means about the mean of all samples", _classes(summary))
+        return Frame(
+            summary.occupied_means,
+            xp.matmul(share, summary.occupied_means),
+            "class means about the mean of all samples",
+            _classes(summary),
+            xp.sqrt(share),
+        )
 
 
 def _classes(summary: ClassSummary) -> tuple[int, ...]:
@@ -198,7 +206,9 @@ def _positive(values: np.ndarray, size: int) -> np.ndarray:
 
 
 def breakdown(summary: ClassSummary) -> list[dict[str, Any]]:
-    """Per class with samples: label, samples, variance, directional variation, norm of the centred mean."""
+    """Per class with samples: label, samples, variance, directional variation, norm of the
+    centred mean.
+    """
     with exact(summary.means):
         norms = to_numpy(centred_means(summary).norms)
         columns = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,9 @@ from array_api_compat import (
 
 from ncollapse._checks import Array
 
+BLOCK_BYTES = 1 << 18
+"""Rows are worked on in blocks of this size, so that they stay in a core's own cache."""
+
 FEW_CLASSES = 16
 """Up to so many classes, class sums are a dense product with the one-hot labels."""
 
@@ -36,8 +40,8 @@ def exact(*arrays: Array) -> Iterator[None]:
         if any(is_jax_array(array) for array in arrays):
             jax = sys.modules["jax"]
             enable = getattr(jax, "enable_x64", None)
-            if enable is None:
-                from jax.experimental import enable_x64 as enable
+            if enable is None:  # JAX before 0.8 has it elsewhere
+                enable = importlib.import_module("jax.experimental").enable_x64
             stack.enter_context(enable(True))
         for array in arrays:
             if is_torch_array(array):
@@ -74,6 +78,16 @@ def zeros(shape: tuple[int, ...], dtype: Any, example: Array) -> Array:
     return xp.zeros(shape, dtype=dtype, device=device(example))
 
 
+def host_view(array: Array) -> Array:
+    """A JAX array in CPU memory as the NumPy array that shares it; anything else as it is.
+
+    JAX compiles every operation anew for every shape, NumPy does not.
+    """
+    if is_jax_array(array) and all(place.platform == "cpu" for place in array.devices()):
+        return np.asarray(array)
+    return array
+
+
 def double(array: Array) -> Array:
     xp = array_namespace(array)
     return xp.astype(array, xp.float64, copy=False)
@@ -86,8 +100,6 @@ def writeable(array: Array) -> bool:
 
 def row_dots(left: Array, right: Array) -> Array:
     """⟨left_i, right_i⟩ for every row i."""
-    if is_torch_array(left) and left.device.type == "cpu":
-        return (left[:, None, :] @ right[:, :, None])[:, 0, 0]
     return array_namespace(left, right).vecdot(left, right, axis=-1)
 
 
@@ -99,7 +111,9 @@ def one_hot(labels: Array, num_classes: int, dtype: Any) -> Array:
 
 
 def add_at(target: Array, index: Array, values: Array) -> Array:
-    """``target`` with ``values[i]`` added at ``index[i]`` (repeats add up); in place where possible."""
+    """``target`` with ``values[i]`` added at ``index[i]`` (repeats add up); in place where
+    possible.
+    """
     if is_torch_array(target):
         return target.index_add_(0, index, values.to(target.dtype))
     if is_jax_array(target):
@@ -123,11 +137,11 @@ def add_rows(target: Array, rows: Array | None, values: Array) -> Array:
         if writeable(target):
             target += values
             return target
-        return target + values
+        return target + double(values)
     if is_numpy_array(target):
         target[rows] += values
         return target
-    return add_at(target, rows, values)
+    return add_at(target, rows, double(values))
 
 
 def set_rows(target: Array, rows: np.ndarray, values: Array) -> Array:
@@ -156,23 +170,27 @@ def class_sums(
     if is_numpy_array(matrix):
         return _class_sums_numpy(labels, matrix, weights, num_classes)
     xp = array_namespace(matrix)
+    on_cpu = is_torch_array(matrix) and matrix.device.type == "cpu"
+    if on_cpu and num_classes > FEW_CLASSES:  # no BLAS there, so no second pool of threads
+        views = (array.numpy() for array in (labels, matrix, weights))
+        present, *sums = _class_sums_numpy(*views, num_classes)
+        found = [None if array is None else xp.from_numpy(array) for array in (present, *sums)]
+        return found[0], found[1], found[2]
     present = None
     if num_classes > matrix.shape[0]:
         present, labels = xp.unique_inverse(labels)
         num_classes = present.shape[0]
-    weighted = matrix * weights[:, None]
-    if is_torch_array(matrix) and (num_classes > FEW_CLASSES or matrix.device.type != "cpu"):
+    if is_torch_array(matrix) and not on_cpu:
         empty = matrix.new_zeros((num_classes, matrix.shape[1]))
-        return (
-            present,
-            empty.index_add(0, labels, matrix),
-            empty.index_add_(0, labels, weighted),
-        )
+        weighted = matrix * weights[:, None]
+        return present, empty.index_add(0, labels, matrix), empty.index_add(0, labels, weighted)
     if is_jax_array(matrix):
         empty = xp.zeros((num_classes, matrix.shape[1]), dtype=matrix.dtype)
+        weighted = matrix * weights[:, None]
         return present, empty.at[labels].add(matrix), empty.at[labels].add(weighted)
     hot = one_hot(labels, num_classes, matrix.dtype)
-    return present, xp.matmul(hot, matrix), xp.matmul(hot, weighted)
+    both = xp.matmul(xp.concat([hot, hot * weights[None, :]]), matrix)
+    return present, both[:num_classes, :], both[num_classes:, :]
 
 
 def _class_sums_numpy(
@@ -207,7 +225,7 @@ def add_gram(target: Array, matrix: Array) -> Array:
     general product, so on a CPU the triangle is covered by panels, which halves the work.
     """
     if is_torch_array(matrix) and matrix.device.type == "cpu":
-        width = max(128, matrix.shape[1] // 8)
+        width = max(256, matrix.shape[1] // 8)
         for start in range(0, matrix.shape[1], width):
             panel = matrix[:, start : start + width]
             target[start : start + width, start:] += panel.T @ matrix[:, start:]

@@ -16,6 +16,7 @@ from ncollapse.stats._arrays import (
     class_sums,
     double,
     exact,
+    host_view,
     is_array,
     like,
     set_rows,
@@ -55,10 +56,10 @@ class ClassStats:
     per_class_scatter
         Also keep the scatter of every class, K·D² numbers.
     buffer_rows
-        Samples that share one product (by default about 4·D).
+        Samples that share one product (by default 8192, within 128 MiB).
 
-    Features in float16 or bfloat16 are computed in float32; sums are float64. The statistics live in
-    the array library and on the device of the first batch.
+    Features in float16 or bfloat16 are computed in float32; sums are float64. The statistics
+    live in the array library and on the device of the first batch.
     """
 
     def __init__(
@@ -85,13 +86,14 @@ class ClassStats:
         self._state: State | None = None
         self._rows: Rows | None = None
         self._known: np.ndarray | None = None
+        self._home: Array | None = None
 
     @classmethod
     def from_arrays(cls, features: Array, labels: Array, **options: Any) -> ClassStats:
         """Statistics of arrays in memory; the classes are the distinct label values, ascending."""
         check_features(features)
-        check_labels("labels", as_labels(labels, features), features.shape[0])
-        classes = np.unique(to_numpy(labels))
+        values = check_labels("labels", to_numpy(labels), features.shape[0])
+        classes = np.unique(values)
         if not len(classes):
             raise ValueError("features and labels hold no samples")
         stats = cls(len(classes), features.shape[1], classes=classes, **options)
@@ -112,15 +114,16 @@ class ClassStats:
         return int(to_numpy(self._state.counts).sum())
 
     def update(self, features: Array, labels: Array) -> Self:
-        """Take in a batch: ``features`` (B, D) floating, ``labels`` (B,) integers. B = 0 is allowed.
+        """Take in a batch: ``features`` (B, D) floating, ``labels`` (B,) integers. B = 0 is
+        allowed.
 
         A batch that is refused leaves the statistics as they were.
 
         Raises
         ------
         ValueError
-            Shapes that disagree with each other or with D, labels that are no class, NaN or infinite
-            features (the first row is named), features too large to square in their dtype.
+            Shapes that disagree with each other or with D, labels that are no class, NaN or
+            infinite features (the first row is named), features too large to square in their dtype.
         TypeError
             Features that are not real floating arrays, labels that are not integers, another array
             library or dtype than before.
@@ -132,9 +135,10 @@ class ClassStats:
                 f"but their shape is {tuple(features.shape)}"
             )
         with exact(features):
-            features = working(features)
+            given, features = features, working(host_view(features))
             labels = check_labels("labels", as_labels(labels, features), features.shape[0])
             self._start(features)
+            self._home = None if host_view(given) is given else given[:0, :0]
             if features.shape[0] == 0:
                 return self
             indices = labels_to_indices(labels, self.num_classes, self._classes)
@@ -160,7 +164,7 @@ class ClassStats:
         if self._state is None:
             with exact(other._state.scatter):
                 self._state = other._state.copy()
-            self._known = None
+            self._known, self._home = None, other._home
             return self
         self._flush()
         with exact(self._state.scatter):
@@ -177,7 +181,8 @@ class ClassStats:
         if self._state is None or self.num_samples == 0:
             raise ValueError("there are no samples: update the statistics before finishing them")
         with exact(self._state.scatter):
-            return finish_summary(self._state, self.classes)
+            summary = finish_summary(self._state, self.classes)
+        return summary.converted(self._brought_home)
 
     def state_dict(self) -> dict[str, Array]:
         """Arrays of fixed shape that hold everything, in the caller's array type."""
@@ -186,7 +191,8 @@ class ClassStats:
             return self._empty_state(example).to_dict()
         self._flush()
         with exact(self._state.scatter):
-            return self._state.copy().to_dict()
+            arrays = self._state.copy().to_dict()
+        return {name: self._brought_home(array) for name, array in arrays.items()}
 
     def load_state_dict(self, state: Mapping[str, Array]) -> Self:
         """Put back what `state_dict` gave, replacing what was accumulated.
@@ -194,10 +200,20 @@ class ClassStats:
         Raises ``ValueError`` for missing entries or shapes that do not fit K and D.
         """
         loaded = State.from_dict(state, self.num_classes, self.num_features, self.per_class_scatter)
-        with exact(loaded.scatter):
+        given = loaded.scatter
+        with exact(given):
+            loaded = State(**{name: host_view(array) for name, array in loaded.to_dict().items()})
             self._state = loaded.copy() if to_numpy(loaded.counts).any() else None
+        self._home = None if host_view(given) is given else given[:0, :0]
         self._rows = self._known = None
         return self
+
+    def _brought_home(self, array: Array) -> Array:
+        """The array in the library it came from."""
+        if self._home is None:
+            return array
+        with exact(self._home):
+            return like(array, self._home)
 
     def _check_reference(self, reference: Array) -> Array:
         check_features(reference, name="reference")
@@ -221,12 +237,10 @@ class ClassStats:
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 raise ValueError(f"cannot merge statistics of {name} {theirs!r} into {mine!r}")
-        references = (self._reference, other._reference)
-        if all(given is None for given in references):
+        mine, theirs = self._reference, other._reference
+        if mine is None and theirs is None:
             return
-        if any(given is None for given in references) or not np.array_equal(
-            *(to_numpy(given) for given in references)
-        ):
+        if mine is None or theirs is None or not np.array_equal(to_numpy(mine), to_numpy(theirs)):
             raise ValueError("cannot merge statistics that were given different references")
 
     def _empty_state(self, example: Array) -> State:
@@ -294,11 +308,10 @@ class ClassStats:
                 check_finite("features", features)
             nonzero = to_numpy(xp.any(candidates != 0, axis=1))
             chosen = xp.take(candidates, like(np.flatnonzero(nonzero), indices), axis=0)
-            state.reference = set_rows(state.reference, found[nonzero], chosen)
+            state.set_reference(found[nonzero], chosen)
             self._known[found[nonzero]] = True
             fresh = np.setdiff1d(fresh, first)
             fresh = fresh[~self._known[host[fresh]]]
-        state.forget_norms()
 
     def _append(self, rows: Rows, features: Array, indices: Array) -> None:
         state = self._started()
@@ -342,31 +355,21 @@ class ClassStats:
             state.scatter = add_gram(state.scatter, matrix)
             state.squares = add_at(state.squares, row.labels, row.squares)
             state.turns = add_at(state.turns, row.labels, row.turns)
-            stretches = add_at(
-                zeros((self.num_classes,), state.squares.dtype, matrix), row.labels, row.stretches
-            )
-            xp = array_namespace(matrix)
-            weights = xp.astype(row.inverses, matrix.dtype)
+            state.stretches = add_at(state.stretches, row.labels, row.stretches)
+            weights = array_namespace(matrix).astype(row.inverses, matrix.dtype)
             present, plain, weighted = class_sums(row.labels, matrix, weights, self.num_classes)
-            reference = state.reference
-            if present is not None:
-                reference = xp.take(reference, present, axis=0)
-                stretches = xp.take(stretches, present)
-            units = double(weighted) + double(reference) * stretches[:, None]
-            state.sums = add_rows(state.sums, present, double(plain))
-            state.unit_sums = add_rows(state.unit_sums, present, units)
+            state.sums = add_rows(state.sums, present, plain)
+            state.unit_sums = add_rows(state.unit_sums, present, weighted)
             if state.class_scatter is not None:
                 self._add_class_scatter(state, matrix, to_numpy(row.labels))
 
     def _add_class_scatter(self, state: State, matrix: Array, labels: np.ndarray) -> None:
         xp = array_namespace(matrix)
-        scatter = state.class_scatter
-        for k in np.unique(labels):
+        scatter: Any = state.class_scatter
+        for k in np.unique(labels).tolist():
             members = xp.take(matrix, like(np.flatnonzero(labels == k), state.counts), axis=0)
             product = double(xp.matmul(members.T, members))[None, :, :]
-            scatter = set_rows(
-                scatter, np.asarray([k]), scatter[int(k) : int(k) + 1, ...] + product
-            )
+            scatter = set_rows(scatter, np.asarray([k]), scatter[k : k + 1, ...] + product)
         state.class_scatter = scatter
 
 
@@ -402,7 +405,9 @@ def working(features: Array) -> Array:
 
 
 def as_labels(labels: Any, features: Array) -> Array:
-    """Labels as an int64 vector beside ``features``; what is not integers goes through unchanged."""
+    """Labels as an int64 vector beside ``features``; what is not integers goes through
+    unchanged.
+    """
     found = like(labels, features)
     xp = array_namespace(found)
     return xp.astype(found, xp.int64, copy=False) if xp.isdtype(found.dtype, "integral") else found

@@ -12,7 +12,8 @@ TILE = 2048
 
 
 def moved_to_reference(target: State, other: State) -> State:
-    """``target`` with the samples of ``other`` added. With g = c − c' the old reference minus the new:
+    """``target`` with the samples of ``other`` added. With g = c − c' the old reference minus
+    the new:
 
     Σ(h − c') = S + n g, Σ‖h − c'‖² = Q + 2⟨g, S⟩ + n‖g‖²,
     Σ(h − c')(h − c')ᵀ = M + g Sᵀ + S gᵀ + n g gᵀ, and alike for unit vectors about c/‖c‖.
@@ -48,34 +49,48 @@ def _merge_tile(target: State, other: State, tile: slice) -> None:
     squares = other.squares[tile] + 2 * row_dots(gap, weighted)
     turns = (
         other.turns[tile]
-        + row_dots(turn, other.unit_sums[tile, :])
+        + row_dots(turn, other.unit_offsets(tile))
         + theirs * row_dots(turn, turn) / 2
     )
     target.squares = _with_rows(target.squares, tile, squares)
     target.turns = _with_rows(target.turns, tile, turns)
     target.sums = _with_rows(target.sums, tile, other.sums[tile, :] + theirs[:, None] * gap)
-    target.unit_sums = _with_rows(
-        target.unit_sums, tile, other.unit_sums[tile, :] + theirs[:, None] * turn
-    )
-    target.reference = _replaced(target.reference, tile, xp.astype(new, target.reference.dtype))
+    nearer = _inverse_norm_difference(new, gap)
+    inverses = other.stretches[tile] + theirs * _inverse_norms(old)
+    units = other.unit_sums[tile, :] + inverses[:, None] * gap
+    target.unit_sums = _with_rows(target.unit_sums, tile, units)
+    target.stretches = _with_rows(target.stretches, tile, other.stretches[tile] + theirs * nearer)
+    target.reference = replaced(target.reference, tile, xp.astype(new, target.reference.dtype))
 
 
 def unit_difference(base: Array, gap: Array) -> Array:
-    """unit(base + gap) − unit(base) row by row, exact to rounding of ``gap``; 0 where either is zero.
+    """unit(base + gap) − unit(base) row by row, exact to the rounding of ``gap``.
 
-    (base + gap)/‖base + gap‖ − base/‖base‖ = gap/‖base + gap‖ + base (1/‖base + gap‖ − 1/‖base‖).
+    It is gap/‖base + gap‖ + base (1/‖base + gap‖ − 1/‖base‖), and 0 where either vector is zero.
     """
     xp = array_namespace(base)
-    squares = row_dots(base, base)
-    moved = row_dots(base + gap, base + gap)
-    usable = (squares > 0) & (moved > 0)
-    ones = xp.ones_like(squares)
-    norm = xp.sqrt(xp.where(usable, squares, ones))
-    length = xp.sqrt(xp.where(usable, moved, ones))
-    growth = 2 * row_dots(base, gap) + row_dots(gap, gap)
-    stretch = -growth / ((norm + length) * norm * length)
-    found = gap / length[:, None] + base * stretch[:, None]
+    usable = xp.any(base != 0, axis=1) & xp.any(base + gap != 0, axis=1)
+    found = gap * _inverse_norms(base + gap)[:, None]
+    found = found + base * _inverse_norm_difference(base, gap)[:, None]
     return xp.where(usable[:, None], found, xp.zeros_like(found))
+
+
+def _inverse_norms(rows: Array) -> Array:
+    """1/‖row‖, and 0 for a zero row."""
+    xp = array_namespace(rows)
+    squares = row_dots(rows, rows)
+    zero = squares == 0
+    return xp.where(zero, squares, 1 / xp.sqrt(xp.where(zero, xp.ones_like(squares), squares)))
+
+
+def _inverse_norm_difference(base: Array, gap: Array) -> Array:
+    """1/‖base + gap‖ − 1/‖base‖ without cancellation, and 0 where either vector is zero."""
+    first, second = _inverse_norms(base), _inverse_norms(base + gap)
+    xp = array_namespace(base)
+    growth = 2 * row_dots(base, gap) + row_dots(gap, gap)
+    both = first + second
+    safe = xp.where(both > 0, both, xp.ones_like(both))
+    return -growth * (first * second) ** 2 / safe
 
 
 def _with_rows(target: Array, tile: slice, added: Array) -> Array:
@@ -85,7 +100,8 @@ def _with_rows(target: Array, tile: slice, added: Array) -> Array:
     return target
 
 
-def _replaced(target: Array, tile: slice, rows: Array) -> Array:
+def replaced(target: Array, tile: slice, rows: Array) -> Array:
+    """``target`` with ``rows`` in place of its tile of rows."""
     if is_jax_array(target):
         return target.at[tile].set(rows)
     target[tile, ...] = rows

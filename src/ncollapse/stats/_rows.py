@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,16 @@ import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array, is_torch_array
 
 from ncollapse._checks import Array
-from ncollapse.stats._arrays import double, like, row_dots, set_rows, to_numpy, writeable
-
-BLOCK_BYTES = 1 << 18
-"""Rows are shifted in blocks of this size, so that they stay in a core's own cache."""
+from ncollapse.stats._arrays import (
+    BLOCK_BYTES,
+    double,
+    like,
+    row_dots,
+    set_rows,
+    tiles,
+    to_numpy,
+    writeable,
+)
 
 BUFFER_BYTES = 1 << 27
 
@@ -33,9 +40,9 @@ class RowScalars:
 
 
 def default_capacity(num_features: int, example: Array) -> int:
-    """Rows to buffer: about four times D, at least 1024, within 128 MiB where that is more."""
+    """Rows to buffer: 8192, so that one product covers several batches, within 128 MiB."""
     itemsize = to_numpy(example).itemsize
-    return max(1024, min(4 * num_features, BUFFER_BYTES // (num_features * itemsize)))
+    return max(1024, min(8192, BUFFER_BYTES // (num_features * itemsize)))
 
 
 class Rows:
@@ -92,23 +99,37 @@ def _shift_in_place(
         origin = reference.index_select(0, labels)
         shifted.copy_(features - origin)
         return double(row_dots(shifted, shifted)), double(row_dots(shifted, origin))
-    block = max(16, BLOCK_BYTES // (dim * shifted.itemsize))
+    shift = _shift_block_numpy if is_numpy_array(features) else _shift_block_torch
     xp = array_namespace(features)
     squares = xp.empty((count,), dtype=xp.float64, device=device(features))
     along = xp.empty((count,), dtype=xp.float64, device=device(features))
+    block = max(16, BLOCK_BYTES // (dim * shifted.itemsize))
     scratch = xp.empty((min(block, count), dim), dtype=reference.dtype, device=device(features))
-    for start in range(0, count, block):
-        stop = min(start + block, count)
-        origin, rows = scratch[: stop - start], shifted[start:stop]
-        if is_numpy_array(features):
-            np.take(reference, labels[start:stop], axis=0, out=origin, mode="clip")
-            np.subtract(features[start:stop], origin, out=rows, casting="same_kind")
-        else:
-            xp.index_select(reference, 0, labels[start:stop], out=origin)
-            xp.sub(features[start:stop], origin, out=rows)
-        squares[start:stop] = row_dots(rows, rows)
-        along[start:stop] = row_dots(rows, origin)
+    for tile in tiles(count, block):
+        origin = scratch[: tile.stop - tile.start]
+        squares[tile], along[tile] = shift(
+            features[tile], labels[tile], reference, origin, shifted[tile]
+        )
     return squares, along
+
+
+def _shift_block_numpy(
+    features: Array, labels: Array, reference: Array, origin: Array, shifted: Array
+) -> tuple[Array, Array]:
+    np.take(reference, labels, axis=0, out=origin, mode="clip")
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by the caller
+        np.subtract(features, origin, out=shifted)
+        return np.vecdot(shifted, shifted), np.vecdot(shifted, origin)
+
+
+def _shift_block_torch(
+    features: Array, labels: Array, reference: Array, origin: Array, shifted: Array
+) -> tuple[Array, Array]:
+    torch = sys.modules["torch"]
+    torch.index_select(reference, 0, labels, out=origin)
+    torch.sub(features, origin, out=shifted)
+    vecdot = torch.linalg.vecdot
+    return vecdot(shifted, shifted), vecdot(shifted, origin)
 
 
 def row_scalars(

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
+import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
 from ncollapse._checks import Array
-from ncollapse.stats._arrays import double, exact, like, row_dots, tiles, zeros
+from ncollapse.stats._arrays import double, exact, like, row_dots, set_rows, tiles, zeros
 
 
 @dataclass
@@ -17,7 +18,8 @@ class State:
     """Sums of the non-zero samples, shifted by the reference c_k of their class (r_k = c_k/‖c_k‖).
 
     ``counts`` n_k and ``zero_counts`` (features that are zero, left out of all sums) int64;
-    ``reference`` c_k; ``sums`` Σ(h − c); ``squares`` Σ‖h − c‖²; ``unit_sums`` Σ(h/‖h‖ − r);
+    ``reference`` c_k; ``sums`` Σ(h − c); ``squares`` Σ‖h − c‖²; ``unit_sums`` Σ(h − c)/‖h‖ and
+    ``stretches`` Σ(1/‖h‖ − 1/‖c‖), so that Σ(h/‖h‖ − r) is their sum, the latter times c;
     ``turns`` Σ(1 − cos(h, c)); ``scatter`` Σ(h − c)(h − c)ᵀ over all classes (its upper triangle);
     ``class_scatter`` the same for each class, or None.
     """
@@ -28,6 +30,7 @@ class State:
     sums: Array
     squares: Array
     unit_sums: Array
+    stretches: Array
     turns: Array
     scatter: Array
     class_scatter: Array | None = None
@@ -47,6 +50,7 @@ class State:
                 sums=zeros(shape, xp.float64, example),
                 squares=zeros((num_classes,), xp.float64, example),
                 unit_sums=zeros(shape, xp.float64, example),
+                stretches=zeros((num_classes,), xp.float64, example),
                 turns=zeros((num_classes,), xp.float64, example),
                 scatter=zeros((num_features, num_features), xp.float64, example),
                 class_scatter=zeros((num_classes, num_features, num_features), xp.float64, example)
@@ -70,6 +74,7 @@ class State:
             "sums": matrix,
             "squares": vector,
             "unit_sums": matrix,
+            "stretches": vector,
             "turns": vector,
             "scatter": (num_features, num_features),
         }
@@ -94,6 +99,18 @@ class State:
         if self._reference_squares is None:
             self._reference_squares = row_squares(self.reference)
         return self._reference_squares
+
+    def unit_offsets(self, tile: slice) -> Array:
+        """Σ(h/‖h‖ − r_k) of a tile of classes, float64."""
+        along = double(self.reference[tile, :]) * self.stretches[tile][:, None]
+        return self.unit_sums[tile, :] + along
+
+    def set_reference(self, classes: np.ndarray, rows: Array) -> None:
+        """Give classes, which do not repeat, their reference."""
+        squares = self.reference_squares
+        if len(classes):
+            self._reference_squares = set_rows(squares, classes, row_squares(rows))
+            self.reference = set_rows(self.reference, classes, rows)
 
     def forget_norms(self) -> None:
         """To be called when ``reference`` changes."""

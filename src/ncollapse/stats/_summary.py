@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from ncollapse._checks import Array
-from ncollapse.stats._arrays import exact, like, to_numpy
+from ncollapse.stats._arrays import exact, is_array, like, to_numpy
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,20 @@ class ClassSummary:
         """Uncentred means of the classes that have samples, ``(K', D)``."""
         with exact(self.means):
             return self.occupied_rows(self.means)
+
+    def converted(self, change: Callable[[Array], Array]) -> ClassSummary:
+        """The same summary with ``change`` applied to every array; itself where that changes
+        none.
+        """
+        arrays = {
+            entry.name: getattr(self, entry.name)
+            for entry in fields(self)
+            if is_array(getattr(self, entry.name))
+        }
+        changed = {name: change(array) for name, array in arrays.items()}
+        if all(changed[name] is arrays[name] for name in arrays):
+            return self
+        return replace(self, **changed)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain lists and numbers."""

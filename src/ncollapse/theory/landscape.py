@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import fminbound
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from ncollapse.theory.layer_peeled import ScaledDerivatives, check_model, scaled_derivatives
@@ -211,9 +211,9 @@ class _Sphere:
         best = int(np.argmin([log_loss(angle) for angle in _ANGLES]))
         angle = float(_ANGLES[best])
         around = (_ANGLES[min(best + 1, _ANGLES.size - 1)], _ANGLES[max(best - 1, 0)])
-        refined = minimize_scalar(log_loss, bounds=around, method="bounded")
-        if refined.fun < log_loss(angle):
-            angle = float(refined.x)
+        refined = float(fminbound(log_loss, *around))
+        if log_loss(refined) < log_loss(angle):
+            angle = refined
         decrease = start - log_loss(angle)
         if decrease <= 64.0 * np.finfo(float).eps * max(1.0, abs(start)):
             return None

@@ -21,6 +21,7 @@ def claims(
     cos_to_etf: np.ndarray,
     metrics: dict[str, float],
     drift: float,
+    rtol: float,
 ) -> tuple[Verdict, ...]:
     """Judge every claim; those that need orthogonal separability say when the data lack it."""
     assumption = Assumption("orthogonal separability", separability.violating_share)
@@ -102,8 +103,8 @@ def claims(
             "‖w_j‖² − ‖v_j‖² of every neuron stays what it was, relative to ‖θ‖²",
             measured=drift,
             predicted=0.0,
-            tolerance=1e-6,
-            source="gradient flow of any two-layer ReLU network",
+            tolerance=rtol,
+            source="gradient flow of any two-layer ReLU network; tolerance: the integrator's own",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""The experiment of min2025: a shallow ReLU network followed to its collapse, against the theorem."""
+"""The experiment of min2025: a shallow ReLU network followed to its collapse."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Run:
     masses
         ``(K,)``: ‖W_k‖²/‖θ‖² with W_k the input weights of group k at the end.
     cos_to_max_margin, cos_to_etf
-        ``(K,)``: cosine between W_k and its best multiple of u_k, and between V_k and ē_k; NaN where
+        ``(K,)``: cosine of W_k with its best multiple of u_k, and of V_k with ē_k; NaN where
         the group is empty or the prediction is missing.
     metrics
         The min2025 preset at each of the M snapshots; a value is NaN where it is undefined.
@@ -115,6 +115,35 @@ class Run:
             "seed": self.seed,
         }
 
+    def facts(self) -> list[tuple[str, str]]:
+        """The run in a few lines for people."""
+        path, aligned = self.trajectory, self.alignment
+        share = 100 * self.separability.violating_share
+        dead = ", ".join(map(str, aligned.dead_samples)) or "none"
+        predicted = _row(self.limit.masses) if self.limit is not None else f"none: {self.no_limit}"
+        never = "never: some neurons see part of a class or several"
+        return [
+            (
+                "orthogonally separable",
+                "yes" if share == 0 else f"no: {share:.3g} % of pairs violate it",
+            ),
+            ("stopped", path.stopped),
+            ("s", f"{path.s[-1]:.6g}, which is log t = {path.log_time[-1]:.6g}"),
+            ("alignment T*", never if aligned.s is None else f"s = {aligned.s:.6g}"),
+            ("groups", " + ".join(map(str, aligned.group_sizes))),
+            ("dead and mixed neurons", f"{aligned.dead_neurons} and {aligned.mixed_neurons}"),
+            ("dead samples (rows)", dead),
+            ("masses", _row(self.masses)),
+            ("predicted masses", predicted),
+            ("cos to max margin", _row(self.cos_to_max_margin)),
+            ("features outside rank K", f"{100 * self.feature_rank_error[-1]:.3g} %"),
+            ("conserved drift", f"{path.drift[-1]:.2g}"),
+            (
+                "integrator",
+                f"{path.steps} steps, {path.seconds:.2f} s after {path.compile_seconds:.1f} s",
+            ),
+        ]
+
     def _last_metrics(self) -> np.ndarray:
         return np.array([values[-1] for values in self.metrics.values()])
 
@@ -123,7 +152,7 @@ def run(
     data: Dataset,
     *,
     width: int = 48,
-    scale: float = 1e-3,
+    scale: float = 1e-6,
     seed: int = 0,
     log_inverse_loss: float = 300.0,
     s: float = np.inf,
@@ -183,6 +212,7 @@ def run(
             cos_to_etf=to_etf,
             metrics={name: float(values[-1]) for name, values in metrics.items()},
             drift=float(trajectory.drift[-1]),
+            rtol=rtol,
         ),
         seed=seed,
     )
@@ -246,6 +276,10 @@ def _measure_snapshots(
     names = sorted(set().union(*found))
     table = {name: np.array([row.get(name, np.nan) for row in found]) for name in names}
     return table, np.array(errors)
+
+
+def _row(values: np.ndarray) -> str:
+    return ", ".join("none" if np.isnan(value) else f"{value:.5f}" for value in values)
 
 
 def _listed(values: np.ndarray) -> list[float | None]:

@@ -1,0 +1,41 @@
+# Every target makes or completes .venv by itself; versions come from constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+SETUP := pyproject.toml constraints.txt
+OUT ?= demo-report
+
+.PHONY: demo test lint docs bench clean
+
+demo: $(VENV)/.demo
+	@$(BIN)/ncollapse demo --out $(OUT)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n auto --dist loadfile
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict
+
+bench: $(VENV)/.bench
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+$(VENV)/.python:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.%: $(SETUP) | $(VENV)/.python
+	$(PIP) --editable '.[$*]'
+	@touch $@
+
+$(VENV)/.lint: $(SETUP) | $(VENV)/.python
+	$(PIP) --editable '.[lint,test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist site

@@ -1,0 +1,173 @@
+"""How far collapse reaches on given data: the largest class size, and a random first layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ncollapse.certify.certificate import FEASIBLE, INFEASIBLE, Certificate, certify
+from ncollapse.certify.verify import smallest_singular_value_at_least
+from ncollapse.data import Dataset
+from ncollapse.geometry import row_norms
+from ncollapse.theory.random_features import (
+    MEAN_FEATURE,
+    PRINTED_CONSTANT,
+    UNIT_TOLERANCE,
+    random_feature_kernel,
+    width_bound,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class CollapseLimit:
+    """The largest n at which the first n samples of every class can still collapse.
+
+    ``size`` is the largest n proven feasible (0 if none is), ``certificate`` its proof;
+    ``next_size`` the least n proven infeasible, ``obstacle`` its proof; both None when all samples
+    can collapse. They differ by one unless a size in between stayed undecided.
+    """
+
+    size: int
+    certificate: Certificate | None
+    next_size: int | None
+    obstacle: Certificate | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "size": self.size,
+            "next_size": self.next_size,
+            "certificate": None if self.certificate is None else self.certificate.to_dict(),
+            "obstacle": None if self.obstacle is None else self.obstacle.to_dict(),
+        }
+
+
+def collapse_limit(
+    inputs: Any, labels: Any, *, classes: Sequence[Any] | None = None
+) -> CollapseLimit:
+    """Bisect the class size: with nested subsets, more samples can only turn yes into no.
+
+    The subset of size n holds the first n samples of each class in the order given (all of a class
+    that has fewer), so shuffle beforehand if the order means something. ``classes`` restricts the
+    question to some targets, as in `certify`.
+    """
+    data = Dataset.from_arrays(inputs, labels)
+    position = np.empty(len(data.labels), dtype=np.intp)
+    for k in range(data.num_classes):
+        inside = data.labels == k
+        position[inside] = np.arange(np.count_nonzero(inside))
+    values = data.classes[data.labels]
+    known: dict[int, Certificate] = {}
+
+    def at(size: int) -> Certificate:
+        if size not in known:
+            chosen = position < size
+            known[size] = certify(data.inputs[chosen], values[chosen], classes=classes)
+        return known[size]
+
+    low, high = 0, int(data.counts.max()) + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if at(middle).verdict == FEASIBLE else (low, middle)
+    size, most = low, int(data.counts.max())
+    if size == most:
+        return CollapseLimit(size, at(size), None, None)
+    low, high = size, most + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if at(middle).verdict == INFEASIBLE else (middle, high)
+    return CollapseLimit(
+        size,
+        at(size) if size else None,
+        high if high <= most else None,
+        at(high) if high <= most else None,
+    )
+
+
+def centre_exactly(inputs: Any) -> np.ndarray:
+    """(N x_i − Σ_j x_j)/2^k for integer-valued inputs: centred up to a factor, without rounding.
+
+    Centring changes what can collapse, a factor does not. Subtracting a rounded mean instead
+    breaks exact linear relations between coordinates, such as pixels that are used by the same few
+    images, and leaves questions that no arithmetic can settle. 2^k is the power of two above N.
+
+    Raises
+    ------
+    ValueError
+        Inputs that are not integers, or so large that N times their range exceeds 2^53.
+    """
+    data = np.asarray(inputs, dtype=np.float64)
+    if data.ndim != 2 or not np.isfinite(data).all() or (data != np.rint(data)).any():
+        raise ValueError(
+            f"inputs must be a finite matrix (N, d) of integers, but its shape is {data.shape}"
+        )
+    count = len(data)
+    if 2.0 * count * np.abs(data).max(initial=0.0) >= 2.0**53:
+        raise ValueError(
+            f"inputs must stay below 2^52 when multiplied by their number {count}, "
+            f"but the largest is {np.abs(data).max():.6g}"
+        )
+    return np.ldexp(count * data - data.sum(axis=0), -count.bit_length())
+
+
+@dataclass(frozen=True)
+class RandomLayer:
+    """Three layers, the first random: rank N of its features σ(XW_1) is enough for collapse.
+
+    ``smallest_singular_value`` of the ``(N, width)`` features is computed; ``proven`` says that at
+    least half of it is proven to hold, and with it rank N. The kernel quantities are for inputs of
+    norm 1 and None otherwise: λ_min(H_∞) and the width of hong2025 Theorem 6 (its open factor at
+    1), with the centred kernel and with the constant √(2/π) that the paper prints.
+    """
+
+    width: int
+    seed: int
+    rank: int
+    smallest_singular_value: float
+    proven: bool
+    kernel_eigenvalue: float | None
+    kernel_eigenvalue_printed: float | None
+    sufficient_width: float | None
+    sufficient_width_printed: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "width": self.width,
+            "seed": self.seed,
+            "rank": self.rank,
+            "smallest_singular_value": self.smallest_singular_value,
+            "proven": self.proven,
+            "kernel_eigenvalue": self.kernel_eigenvalue,
+            "kernel_eigenvalue_printed": self.kernel_eigenvalue_printed,
+            "sufficient_width": self.sufficient_width,
+            "sufficient_width_printed": self.sufficient_width_printed,
+        }
+
+
+def random_layer(inputs: Any, width: int, seed: int) -> RandomLayer:
+    """Rank of σ(XW_1) for W_1 with entries N(0, 1/d_1), d_1 = ``width`` (hong2025 Theorems 3b, 6).
+
+    Rank N means that two more layers can map the N samples to anything, collapse included. It
+    needs ``width`` ≥ N and inputs no two of which are positive multiples of each other.
+    """
+    data = np.asarray(inputs, dtype=np.float64)
+    if data.ndim != 2 or not np.isfinite(data).all():
+        raise ValueError(f"inputs must be a finite matrix (N, d), but its shape is {data.shape}")
+    if width < 1:
+        raise ValueError(f"width must be at least 1, but it is {width}")
+    weights = np.random.default_rng(seed).standard_normal((data.shape[1], width)) / np.sqrt(width)
+    features = np.maximum(data @ weights, 0.0)
+    singular = np.linalg.svd(features, compute_uv=False)
+    cut = singular[0] * max(features.shape) * np.finfo(np.float64).eps
+    rank = int(np.count_nonzero(singular > cut))
+    smallest = float(singular[-1]) if width >= len(data) else 0.0
+    proven = rank == len(data) and smallest_singular_value_at_least(features, 0.5 * smallest)
+    kernels: list[float | None] = [None] * 4
+    if np.abs(row_norms(data) - 1.0).max() <= UNIT_TOLERANCE:
+        for i, constant in enumerate((MEAN_FEATURE, PRINTED_CONSTANT)):
+            kernel = random_feature_kernel(data, constant)
+            kernels[i] = float(np.linalg.eigvalsh(kernel)[0])
+            kernels[i + 2] = width_bound(data, constant)
+    return RandomLayer(width, seed, rank, smallest, proven, *kernels)

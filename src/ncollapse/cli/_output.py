@@ -1,0 +1,106 @@
+"""What all commands share: stable JSON, tables, progress on stderr, folders that can be written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from ncollapse import __version__
+from ncollapse.verdict import Verdict
+
+INTERRUPTED = 130
+
+
+def print_json(result: dict[str, Any], arguments: dict[str, Any]) -> None:
+    """One sorted JSON object with the version and the arguments in it."""
+    record = {**result, "version": __version__, "arguments": arguments}
+    json.dump(record, sys.stdout, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    print()
+
+
+def print_facts(title: str, facts: Iterable[tuple[str, str]]) -> None:
+    table = Table(title=title, show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(name, value)
+    Console().print(table)
+
+
+def print_verdicts(verdicts: Iterable[Verdict]) -> None:
+    table = Table(title="Claims, measured against predicted", title_justify="left")
+    for heading in ("claim", "measured", "predicted", "verdict", "why"):
+        table.add_column(heading, overflow="fold")
+    for verdict in verdicts:
+        measured = "none" if verdict.measured is None else f"{verdict.measured:.6g}"
+        table.add_row(
+            verdict.claim, measured, f"{verdict.predicted:.6g}", verdict.status, verdict.reason
+        )
+    Console().print(table)
+
+
+@contextmanager
+def flow_progress(what: str) -> Iterator[Callable[[float, float], None]]:
+    """A line on stderr that follows s and log(1/L); silent where stderr is not a terminal."""
+    console = Console(stderr=True)
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(f"{what}: compiling")
+
+        def update(s: float, level: float) -> None:
+            progress.update(task, description=f"{what}: s = {s:.4g}, log(1/L) = {level:.6g}")
+
+        yield update
+
+
+@contextmanager
+def batch_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr with the time left; silent where stderr is not a terminal."""
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+def check_writable_file(option: str, path: Path) -> None:
+    """Raise ``OSError`` naming ``option`` unless a file can be written at ``path``."""
+    existed = path.exists()
+    try:
+        with open(path, "ab"):
+            pass
+        if not existed:
+            path.unlink()
+    except OSError as error:
+        raise OSError(f"{option} {path} cannot be written: {error.strerror}") from error
+
+
+def writable_folder(path: Path) -> Path:
+    """Make ``path`` and see that files can be written there, before any work is done."""
+    probe = path / ".ncollapse-probe"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OSError(f"--out {path} cannot be written: {error.strerror}") from error
+    return path

@@ -1,0 +1,79 @@
+"""`measure` for a file: what the command line calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ncollapse.data._feature_files import BATCH_BYTES, FeatureFile, open_features
+from ncollapse.metrics._measure import Measurement, measure
+
+Progress = Callable[[str, int, int], None]
+
+
+def measure_file(
+    path: str | Path,
+    *,
+    labels: str | Path | None = None,
+    head: str | Path | None = None,
+    preset: str | Iterable[str] = "all",
+    batch_bytes: int = BATCH_BYTES,
+    progress: Progress | None = None,
+) -> Measurement:
+    """Measure the features in a file, a batch at a time.
+
+    Parameters
+    ----------
+    path, labels, head
+        As for `open_features`: npz, npy pair, safetensors or Parquet.
+    preset
+        A name in `PRESETS` or names in `METRICS`.
+    batch_bytes
+        Memory for one batch.
+    progress
+        Called with ("first pass" or "second pass", rows done, rows in all) after each batch.
+
+    The labels are row numbers of the weight when they all are 0 … K−1. Otherwise there must be
+    as many distinct labels as rows, and they are taken in ascending order.
+
+    Raises as `open_features` and `measure` do.
+    """
+    file = open_features(path, labels=labels, head=head)
+    passes = iter(("first pass", "second pass"))
+
+    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        stage, done = next(passes), 0
+        for features, batch_labels in file.batches(batch_bytes):
+            yield features, batch_labels
+            done += len(features)
+            if progress is not None:
+                progress(stage, done, file.num_samples)
+
+    return measure(
+        batches,
+        weight=file.weight,
+        bias=file.bias,
+        preset=preset,
+        classes=_classes(file),
+    )
+
+
+def _classes(file: FeatureFile) -> tuple[int, ...]:
+    found = np.unique(file.labels)
+    if file.weight is None:
+        return tuple(found.tolist())
+    if file.weight.ndim != 2:
+        raise ValueError(
+            f"weight must be (classes, features), but its shape is {file.weight.shape}"
+        )
+    count = file.weight.shape[0]
+    if found[0] >= 0 and found[-1] < count:
+        return tuple(range(count))
+    if len(found) != count:
+        raise ValueError(
+            f"labels have {len(found)} distinct values from {found[0]} to {found[-1]}, "
+            f"which are not the {count} rows of weight"
+        )
+    return tuple(found.tolist())

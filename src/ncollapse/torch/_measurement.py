@@ -1,0 +1,89 @@
+"""What measuring a model leaves behind, and the law of layerwise separation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ncollapse.metrics import Measurement, UndefinedMetricError, separation
+
+
+@dataclass(frozen=True)
+class SeparationLaw:
+    """He and Su's separation D = Tr(SS_W SS_B†) of every layer, and how evenly it falls.
+
+    ``values`` are D in the order in which the layers run; ``decay`` is ρ of the least-squares fit
+    log D_l = log D_0 + l log ρ; ``correlation`` is that of log D_l with l: −1 is the exact law.
+    """
+
+    layers: tuple[str, ...]
+    values: tuple[float, ...]
+    decay: float
+    correlation: float
+
+    @classmethod
+    def fit(cls, values: dict[str, float]) -> SeparationLaw:
+        """The law through at least two layers.
+
+        Raises `UndefinedMetricError` when D is zero somewhere or the same everywhere.
+        """
+        if len(values) < 2:
+            raise ValueError(f"layers must be at least two, but there are {len(values)}")
+        separations = np.asarray(list(values.values()), dtype=float)
+        if not np.all(separations > 0):
+            raise UndefinedMetricError("the separation of a layer is zero and has no logarithm")
+        depth = np.arange(len(separations)) - (len(separations) - 1) / 2
+        logs = np.log(separations) - np.log(separations).mean()
+        if not np.any(logs != 0):
+            raise UndefinedMetricError("the separation is the same in every layer")
+        product = float(depth @ logs)
+        return cls(
+            layers=tuple(values),
+            values=tuple(float(value) for value in separations),
+            decay=float(np.exp(product / float(depth @ depth))),
+            correlation=product / float(np.linalg.norm(depth) * np.linalg.norm(logs)),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "layers": list(self.layers),
+            "values": list(self.values),
+            "decay": self.decay,
+            "correlation": self.correlation,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class ModelMeasurement:
+    """What `measure_model` found.
+
+    ``head`` the name of the classifier; ``features`` the measurement of what enters it, with its
+    weight and bias; ``layers`` those of the layers asked for, in the order in which they run;
+    ``forward_passes`` how often the model was called.
+    """
+
+    head: str
+    features: Measurement
+    layers: dict[str, Measurement]
+    forward_passes: int
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics of the features that enter the head."""
+        return self.features.metrics
+
+    def separation_law(self) -> SeparationLaw:
+        """He–Su separation of every layer and of the input of the head, which comes last."""
+        measured = {**self.layers, f"{self.head} (input)": self.features}
+        return SeparationLaw.fit({name: separation(m.summary) for name, m in measured.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, without the statistics."""
+        return {
+            **self.features.to_dict(),
+            "head": self.head,
+            "layers": {name: measured.to_dict() for name, measured in self.layers.items()},
+            "forward_passes": self.forward_passes,
+        }

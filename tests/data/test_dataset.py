@@ -1,0 +1,114 @@
+"""The checked data set, orthogonal separability, and files that come from outside."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from ncollapse.data import Dataset, load_npz, orthogonal_separability, orthogonally_separable
+
+
+def literal_separability(inputs, labels):
+    wrong = total = 0
+    for i in range(len(labels)):
+        for j in range(i + 1, len(labels)):
+            product = sum(a * b for a, b in zip(inputs[i], inputs[j], strict=True))
+            same = labels[i] == labels[j]
+            wrong += (product <= 0) if same else (product >= 0)
+            total += 1
+    return wrong / total
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_separability_counts_what_the_definition_counts(seed):
+    generator = np.random.default_rng(seed)
+    inputs, labels = generator.standard_normal((12, 3)), np.arange(12) % 3
+    found = orthogonal_separability(Dataset.from_arrays(inputs, labels))
+    assert found.violating_share == pytest.approx(literal_separability(inputs, labels))
+    assert not found.separable
+
+
+@pytest.mark.parametrize("classes", [2, 3, 6])
+def test_generated_data_are_separable_with_their_scales(classes):
+    scales = np.linspace(1, 3, classes)
+    data = orthogonally_separable(classes, 8, 20, seed=3, scales=scales, noise=0.9)
+    found = orthogonal_separability(data)
+    assert found.separable
+    assert found.violating_share == 0.0
+    assert found.smallest_within > 0 > found.largest_across
+    norms = [np.linalg.norm(data.of_class(k), axis=1).mean() for k in range(classes)]
+    np.testing.assert_allclose(np.array(norms) / norms[0], scales, rtol=0.2)
+
+
+def test_labels_are_mapped_and_kept():
+    data = Dataset.from_arrays(np.eye(4), np.array([7, -2, 7, -2]))
+    np.testing.assert_array_equal(data.classes, [-2, 7])
+    np.testing.assert_array_equal(data.labels, [1, 0, 1, 0])
+    np.testing.assert_array_equal(data.counts, [2, 2])
+    np.testing.assert_allclose(data.centred().inputs.mean(axis=0), 0.0, atol=1e-16)
+
+
+BAD = {
+    "nan": (np.array([[1.0], [np.nan], [2.0]]), np.array([0, 1, 1]), ValueError, "row 1"),
+    "inf": (np.array([[1.0], [2.0], [np.inf]]), np.array([0, 1, 1]), ValueError, "row 2"),
+    "one class": (np.eye(3), np.zeros(3, int), ValueError, "two classes"),
+    "short labels": (np.eye(3), np.array([0, 1]), ValueError, "2 entries for 3 samples"),
+    "float labels": (np.eye(3), np.array([0.0, 1.0, 1.0]), TypeError, "labels must hold integers"),
+    "matrix labels": (np.eye(3), np.eye(3, dtype=int), ValueError, "labels must be a vector"),
+    "vector inputs": (np.ones(3), np.array([0, 1, 1]), ValueError, "inputs must be a matrix"),
+    "text": (np.array([["a"], ["b"]]), np.array([0, 1]), TypeError, "floating"),
+    "empty": (np.empty((0, 2)), np.empty(0, int), ValueError, "at least one"),
+    "lonely sample": (np.eye(3), np.array([0, 1, 1]), ValueError, "class 0 has 1 sample"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_data_are_refused_by_name(case):
+    inputs, labels, error, message = BAD[case]
+    with pytest.raises(error, match=message):
+        Dataset.from_arrays(inputs, labels, least_per_class=2)
+
+
+def test_zero_vector_has_no_side():
+    data = Dataset.from_arrays(np.array([[1.0], [0.0]]), np.array([0, 1]))
+    with pytest.raises(ValueError, match="row 1 is the zero vector"):
+        orthogonal_separability(data)
+
+
+def test_files_are_read_as_data_only(tmp_path):
+    good = tmp_path / "good.npz"
+    np.savez(good, inputs=np.eye(3), labels=np.array([0, 1, 1]))
+    assert load_npz(good).num_classes == 2
+
+    pickled = tmp_path / "pickled.npz"
+    np.savez(pickled, inputs=np.array([object()]), labels=np.array([0]))
+    with pytest.raises(ValueError, match="pickled objects, which are refused"):
+        load_npz(pickled)
+
+    truncated = tmp_path / "truncated.npz"
+    truncated.write_bytes(good.read_bytes()[:200])
+    with pytest.raises(ValueError, match="truncated or not an"):
+        load_npz(truncated)
+
+    lacking = tmp_path / "lacking.npz"
+    np.savez(lacking, features=np.eye(3))
+    with pytest.raises(ValueError, match="lacks inputs, labels; it holds features"):
+        load_npz(lacking)
+
+    single = tmp_path / "single.npz"
+    np.save(single.with_suffix(".npy"), np.eye(3))
+    single.with_suffix(".npy").rename(single)
+    with pytest.raises(ValueError, match="truncated or not an"):
+        load_npz(single)
+
+
+def test_damage_inside_a_member_is_said(tmp_path):
+    path = tmp_path / "damaged.npz"
+    member = io.BytesIO()
+    np.save(member, np.eye(3))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("inputs.npy", member.getvalue()[:-20])
+        archive.writestr("labels.npy", b"not an array")
+    with pytest.raises(ValueError, match=r"damaged|not an array"):
+        load_npz(path)

@@ -1,0 +1,357 @@
+"""One pass against two, in any batches, merged in any tree, at any degree of collapse."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ncollapse.metrics import directional_collapse, nc1_pinv
+from ncollapse.stats import ClassStats
+
+
+def two_pass(features, labels, num_classes):
+    """Counts, means, pooled scatter, variances and directional variation, sample by sample."""
+    h = np.asarray(features, dtype=np.float64)
+    counts = np.bincount(labels, minlength=num_classes)
+    means = np.array(
+        [h[labels == k].mean(axis=0) if counts[k] else 0 * h[0] for k in range(num_classes)]
+    )
+    apart = h - means[labels]
+    scatter = sum(np.outer(x, x) for x in apart) / len(h)
+    variances, directional = np.zeros(num_classes), np.zeros(num_classes)
+    for x, y, sample in zip(apart, labels, h, strict=True):
+        variances[y] += x @ x / counts[y]
+        norms = np.linalg.norm(sample) * np.linalg.norm(means[y])
+        directional[y] += (1 - sample @ means[y] / norms if norms else 1.0) / counts[y]
+    return counts, means, scatter, variances, directional
+
+
+def draw(seed, num_classes=5, dim=4, count=70, dtype=np.float64):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, num_classes, count)
+    means = 2 * rng.standard_normal((num_classes, dim))
+    features = means[labels] + 0.3 * rng.standard_normal((count, dim))
+    features *= rng.uniform(0.5, 2, (count, 1))
+    features[rng.integers(0, count, 2)] = 0
+    return features.astype(dtype), labels
+
+
+def check(summary, expected, tolerance):
+    found = (
+        summary.counts,
+        summary.means,
+        summary.within_scatter,
+        summary.class_variances,
+        summary.class_directional,
+    )
+    for one, other in zip(found, expected, strict=True):
+        other = np.asarray(other)
+        scale = max(np.abs(other).max(), 1e-300)
+        np.testing.assert_allclose(np.asarray(one), other, rtol=0, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("batch", [1, 7, 70])
+@pytest.mark.parametrize("buffer_rows", [1, 16, None])
+def test_equals_two_passes_in_any_batches(dtype, batch, buffer_rows):
+    features, labels = draw(0, dtype=dtype)
+    stats = ClassStats(5, 4, buffer_rows=buffer_rows)
+    for start in range(0, len(labels), batch):
+        stats.update(features[start : start + batch], labels[start : start + batch])
+    tolerance = 1e-14 if dtype == np.float64 else 1e-6
+    check(stats.finish(), two_pass(features, labels, 5), tolerance)
+
+
+@pytest.mark.parametrize("num_classes", [3, 40, 500], ids=lambda k: f"K{k}")
+def test_every_array_library(xp, num_classes):
+    """Few classes, some, and more than there are samples: three ways to sum by class."""
+    features, labels = draw(1, num_classes=num_classes, count=200, dtype=np.float32)
+    first, second = ClassStats(num_classes, 4, buffer_rows=64), ClassStats(num_classes, 4)
+    for start in range(0, 100, 30):
+        cut = slice(start, min(start + 30, 100))
+        first.update(xp.asarray(features[cut]), xp.asarray(labels[cut]))
+    second.update(xp.asarray(features[100:]), xp.asarray(labels[100:]))
+    summary = first.merge(second).finish()
+    assert type(summary.means) is type(xp.asarray(features))
+    assert "float64" in str(summary.means.dtype)
+    assert "int64" in str(summary.counts.dtype)
+    check(summary, two_pass(features, labels, num_classes), 2e-6)
+
+
+def test_class_scatter_in_every_array_library(xp):
+    features, labels = draw(2, dtype=np.float32)
+    parts = [ClassStats(5, 4, per_class_scatter=True) for _ in range(2)]
+    for part, cut in zip(parts, (slice(0, 30), slice(30, 70)), strict=True):
+        part.update(xp.asarray(features[cut]), xp.asarray(labels[cut]))
+    summary = parts[0].merge(parts[1]).finish()
+    for k in range(5):
+        _, _, expected, _, _ = two_pass(features[labels == k], np.zeros(sum(labels == k), int), 1)
+        np.testing.assert_allclose(np.asarray(summary.class_scatter)[k], expected, atol=2e-6)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(data=st.data(), count=st.integers(1, 40), classes=st.integers(1, 6), dim=st.integers(1, 5))
+def test_merged_in_any_tree(data, count, classes, dim):
+    seed = data.draw(st.integers(0, 10**6), label="seed")
+    features, labels = draw(seed, classes, dim, count)
+    owner = np.array(data.draw(st.lists(st.integers(0, 5), min_size=count, max_size=count)))
+    pile = []
+    for part in range(6):
+        stats = ClassStats(classes, dim, buffer_rows=data.draw(st.integers(1, 8)))
+        pile.append(stats.update(features[owner == part], labels[owner == part]))
+    while len(pile) > 1:
+        i = data.draw(st.integers(0, len(pile) - 1), label="from")
+        taken = pile.pop(i)
+        pile[data.draw(st.integers(0, len(pile) - 1), label="into")].merge(taken)
+    check(pile[0].finish(), two_pass(features, labels, classes), 1e-12)
+
+
+def near_collapse(level, seed=0, num_classes=10, dim=512, copies=40, outlier=0.0):
+    """float32 features with nc1 about ``level``, means of norm 10 to 100, and an outlying first
+    sample.
+    """
+    rng = np.random.default_rng(seed)
+    means = rng.standard_normal((num_classes, dim))
+    means *= rng.uniform(10, 100, (num_classes, 1)) / np.linalg.norm(means, axis=1, keepdims=True)
+    labels = np.tile(np.arange(num_classes), copies)
+    noise = np.sqrt(level) * 60 / np.sqrt(dim) * rng.standard_normal((len(labels), dim))
+    noise[:num_classes] *= 1 + outlier
+    features = (means[labels] + noise).astype(np.float32)
+    return features, labels
+
+
+def exact_nc1(features, labels):
+    h = features.astype(np.float64)
+    means = np.array([h[labels == k].mean(axis=0) for k in range(labels.max() + 1)])
+    centred = means - means.mean(axis=0)
+    values, left = np.linalg.eigh(centred @ centred.T)
+    kept = values > 1e-10 * values.max()
+    directions = centred.T @ left[:, kept] / np.sqrt(values[kept])
+    projected = (h - means[labels]) @ directions
+    return float(np.sum((projected**2).mean(axis=0) / values[kept]))
+
+
+@pytest.mark.parametrize("outlier", [0.0, 100.0], ids=["plain", "outlier"])
+@pytest.mark.parametrize("level", [1e-2, 1e-6, 1e-10, 1e-12, 1e-13])
+def test_float32_features_at_collapse(level, outlier):
+    features, labels = near_collapse(level, outlier=outlier)
+    summary = ClassStats.from_arrays(features, labels).finish()
+    assert nc1_pinv(summary) == pytest.approx(exact_nc1(features, labels), rel=1e-4)
+
+
+def test_unshifted_sums_would_fail_that():
+    features, labels = near_collapse(1e-10)
+    hot = np.eye(10, dtype=np.float32)[labels]
+    means = hot.T @ features / 40
+    naive = features.T @ features / 400 - means.T @ means / 10
+    centred = means.astype(np.float64) - means.mean(axis=0)
+    found = np.trace(naive @ np.linalg.pinv(centred.T @ centred / 10, rcond=1e-10)) / 10
+    assert abs(found / exact_nc1(features, labels) - 1) > 1
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("angle", [1e-3, 1e-5, 1e-7])
+def test_directions_collapse_though_lengths_do_not(angle, dtype):
+    """min2025: features of a class on one ray, at different lengths; 1 − cos down to 1e-14."""
+    if dtype == np.float32 and angle < 1e-6:
+        angle = 3e-7  # float32 features resolve no smaller angles
+    rng = np.random.default_rng(3)
+    rays = np.abs(rng.standard_normal((3, 20)))
+    labels = rng.integers(0, 3, 300)
+    noise = rng.standard_normal((300, 20))
+    features = rays[labels] * (1 + angle * noise) * rng.uniform(0.3, 3, (300, 1))
+    features = features.astype(dtype)
+    h = features.astype(np.longdouble)
+    means = np.array([h[labels == k].mean(axis=0) for k in range(3)])
+    units = h / np.sqrt((h**2).sum(axis=1, keepdims=True))
+    centres = means / np.sqrt((means**2).sum(axis=1, keepdims=True))
+    exact = float((((units - centres[labels]) ** 2).sum(axis=1) / 2).mean())
+    halves = [
+        ClassStats(3, 20).update(features[cut], labels[cut])
+        for cut in (slice(150), slice(150, 300))
+    ]
+    found = directional_collapse(halves[0].merge(halves[1]).finish())
+    assert found == pytest.approx(exact, rel=1e-3)
+    assert exact < 10 * angle**2
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax.numpy"])
+def test_half_precision_is_computed_in_float32(library):
+    xp = pytest.importorskip(library)
+    features, labels = draw(4)
+    half = features.astype(np.float16)
+    summary = ClassStats(5, 4).update(xp.asarray(half), xp.asarray(labels)).finish()
+    check(summary, two_pass(half, labels, 5), 1e-6)
+
+
+def test_labels_of_any_value_are_mapped_and_the_mapping_is_kept(xp):
+    features, labels = draw(5, dtype=np.float32)
+    values = np.array([100, -7, 3, 12, 5])
+    stats = ClassStats(5, 4, classes=values)
+    summary = stats.update(xp.asarray(features), xp.asarray(values[labels])).finish()
+    assert summary.classes == (100, -7, 3, 12, 5)
+    check(summary, two_pass(features, labels, 5), 1e-6)
+    found = ClassStats.from_arrays(xp.asarray(features), xp.asarray(values[labels])).finish()
+    assert found.classes == (-7, 3, 5, 12, 100)
+
+
+def test_given_reference_makes_states_additive():
+    features, labels = draw(6)
+    reference = np.random.default_rng(0).standard_normal((5, 4))
+    cuts = (slice(0, 33), slice(33, 70))
+    parts = [ClassStats(5, 4, reference=reference).update(features[c], labels[c]) for c in cuts]
+    states = [part.state_dict() for part in parts]
+    added = {k: v + states[1][k] if k != "reference" else v for k, v in states[0].items()}
+    loaded = ClassStats(5, 4, reference=reference).load_state_dict(added)
+    check(loaded.finish(), two_pass(features, labels, 5), 1e-12)
+
+
+def test_state_goes_through_pickle_copy_and_dictionary():
+    features, labels = draw(7)
+    stats = ClassStats(5, 4).update(features[:40], labels[:40])
+    again = [
+        ClassStats(5, 4).load_state_dict(stats.state_dict()),
+        copy.deepcopy(stats),
+        pickle.loads(pickle.dumps(stats)),
+    ]
+    for twin in again:
+        twin.update(features[40:], labels[40:])
+        check(twin.finish(), two_pass(features, labels, 5), 1e-13)
+    check(stats.finish(), two_pass(features[:40], labels[:40], 5), 1e-13)
+
+
+def test_finish_may_be_followed_by_updates():
+    features, labels = draw(8)
+    stats = ClassStats(5, 4).update(features[:40], labels[:40])
+    early = stats.finish()
+    stats.update(features[40:], labels[40:])
+    check(early, two_pass(features[:40], labels[:40], 5), 1e-13)
+    check(stats.finish(), two_pass(features, labels, 5), 1e-13)
+
+
+def test_merging_leaves_the_other_as_it_was():
+    features, labels = draw(9)
+    mine, other = ClassStats(5, 4), ClassStats(5, 4).update(features[:40], labels[:40])
+    mine.merge(other).update(features[40:], labels[40:])
+    check(other.finish(), two_pass(features[:40], labels[:40], 5), 1e-13)
+    check(mine.finish(), two_pass(features, labels, 5), 1e-13)
+
+
+def test_features_are_not_written_to_nor_kept():
+    features, labels = draw(10)
+    before = features.copy()
+    stats = ClassStats(5, 4).update(features, labels)
+    np.testing.assert_array_equal(features, before)
+    features[:] = 99
+    check(stats.finish(), two_pass(before, labels, 5), 1e-13)
+
+
+def test_no_gradient_is_recorded():
+    torch = pytest.importorskip("torch")
+    features = torch.ones((4, 3), requires_grad=True)
+    stats = ClassStats(2, 3).update(features * 2, torch.tensor([0, 1, 0, 1]))
+    assert not stats.finish().means.requires_grad
+
+
+def test_jax_stays_as_the_caller_set_it():
+    jax = pytest.importorskip("jax")
+    ClassStats.from_arrays(jax.numpy.ones((4, 3)), jax.numpy.asarray([0, 1, 0, 1])).finish()
+    assert jax.numpy.ones(1).dtype == "float32"
+
+
+def test_counts_are_exact_and_int64():
+    features = np.ones((3, 1), dtype=np.float32)
+    stats = ClassStats(1, 1)
+    stats.update(features, np.zeros(3, dtype=np.int8))
+    state = stats.state_dict()
+    state["counts"] = state["counts"] + 2**40
+    summary = ClassStats(1, 1).load_state_dict(state).finish()
+    assert summary.counts.tolist() == [2**40 + 3]
+
+
+BAD = [
+    (np.ones(4), [0], ValueError, "features must be a matrix"),
+    (np.ones((2, 3)), [0, 1], ValueError, r"must have 4 columns, but their shape is \(2, 3\)"),
+    (np.ones((2, 4), dtype=int), [0, 1], TypeError, "dtype is int64"),
+    ([[1.0] * 4], [0], TypeError, "features must be an array"),
+    (np.ones((2, 4)), [0, 1, 2], ValueError, "labels has 3 entries for 2 samples"),
+    (np.ones((2, 4)), [0.0, 1.0], TypeError, "labels must hold integers"),
+    (np.ones((2, 4)), [0, 5], ValueError, "labels must be 0 … 4, but row 1 is 5"),
+    (np.ones((2, 4)), [0, -1], ValueError, "row 1 is -1"),
+    (np.array([[0.0] * 4, [np.nan] * 4]), [0, 1], ValueError, "features must be finite, but row 1"),
+    (np.array([[0.0] * 4, [np.inf] * 4]), [0, 0], ValueError, "features must be finite, but row 1"),
+    (np.full((2, 4), 1e30, dtype=np.float32), [0, 1], ValueError, "too large to square"),
+]
+
+
+@pytest.mark.parametrize(("features", "labels", "error", "message"), BAD)
+def test_bad_batches_are_refused_and_leave_no_trace(features, labels, error, message):
+    good, good_labels = draw(11, dtype=getattr(features, "dtype", np.float64))
+    good = good.astype(np.float32 if good.dtype == np.float32 else np.float64)
+    stats = ClassStats(5, 4).update(good, good_labels)
+    with pytest.raises(error, match=message):
+        stats.update(features, np.asarray(labels))
+    check(stats.finish(), two_pass(good, good_labels, 5), 1e-6)
+
+
+def test_unknown_labels_are_named():
+    with pytest.raises(ValueError, match="one of classes, but row 1 is 4"):
+        ClassStats(2, 1, classes=[3, 5]).update(np.ones((2, 1)), np.array([5, 4]))
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (lambda: ClassStats(4, 4), "num_classes"),
+        (lambda: ClassStats(5, 3), "num_features"),
+        (lambda: ClassStats(5, 4, per_class_scatter=True), "per_class_scatter"),
+        (lambda: ClassStats(5, 4, classes=[1, 2, 3, 4, 5]), "classes"),
+        (lambda: ClassStats(5, 4, reference=np.ones((5, 4))), "different references"),
+    ],
+)
+def test_statistics_that_do_not_fit_are_not_merged(other, message):
+    with pytest.raises(ValueError, match=message):
+        ClassStats(5, 4).merge(other())
+
+
+def test_other_libraries_and_dtypes_are_not_mixed():
+    torch = pytest.importorskip("torch")
+    stats = ClassStats(2, 2).update(np.ones((2, 2)), np.array([0, 1]))
+    for features in (torch.ones((2, 2)), np.ones((2, 2), dtype=np.float32)):
+        with pytest.raises(TypeError, match="earlier ones were"):
+            stats.update(features, np.array([0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classes": [1, 1]}, "distinct"),
+        ({"classes": [1]}, "must name 2"),
+        ({"reference": np.ones((3, 2))}, "reference must have shape"),
+        ({"reference": np.zeros((2, 2))}, "reference row 0 is zero"),
+        ({"buffer_rows": 0}, "buffer_rows"),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        ClassStats(2, 2, **options)
+
+
+def test_no_samples_is_an_error():
+    stats = ClassStats(2, 2)
+    stats.update(np.ones((0, 2)), np.zeros(0, dtype=int))
+    with pytest.raises(ValueError, match="no samples"):
+        stats.finish()
+    with pytest.raises(ValueError, match="no samples"):
+        ClassStats.from_arrays(np.ones((0, 2)), np.zeros(0, dtype=int))
+
+
+def test_state_that_does_not_fit_is_refused():
+    state = ClassStats(2, 2).update(np.ones((2, 2)), np.array([0, 1])).state_dict()
+    with pytest.raises(ValueError, match="must have shape"):
+        ClassStats(3, 2).load_state_dict(state)
+    with pytest.raises(ValueError, match="state must hold"):
+        ClassStats(2, 2).load_state_dict({"counts": state["counts"]})

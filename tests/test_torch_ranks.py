@@ -1,0 +1,125 @@
+"""NeuralCollapse over two real processes (gloo), against one process with all the data."""
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from torch import multiprocessing
+
+from ncollapse.metrics import measure
+from ncollapse.torch import NeuralCollapse
+
+K, D, COUNT = 5, 24, 600
+WORLD = 2
+PRESET = ("nc1_pinv", "nc1_quotient", "cdnv", "directional_collapse", "nc2_etf_means")
+
+
+def shards(seed=0):
+    """Float32 near collapse; class 4 is met by rank 1 only, and the ranks' shards differ in size."""
+    rng = np.random.default_rng(seed)
+    means = 20 * rng.standard_normal((K, D))
+    labels = np.repeat(np.arange(K), COUNT // K)
+    features = (means[labels] + 1e-4 * rng.standard_normal((COUNT, D))).astype(np.float32)
+    rank = np.where(labels == 4, 1, rng.random(COUNT) < 0.3).astype(int)
+    order = rng.permutation(COUNT)
+    return [
+        (
+            torch.from_numpy(features[order][rank[order] == r]),
+            torch.from_numpy(labels[order][rank[order] == r]),
+        )
+        for r in range(WORLD)
+    ]
+
+
+def fed(metric, features, labels):
+    for start in range(0, len(features), 64):
+        metric.update(features[start : start + 64], labels[start : start + 64])
+    return metric
+
+
+def everything(rank):
+    """Every scenario in one process group, since starting processes is what takes time."""
+    features, labels = shards()[rank]
+    found = {}
+    metric = fed(NeuralCollapse(K, D, preset=PRESET), features, labels)
+    found["compute"] = metric.compute()
+    found["local after compute"] = int(metric.metric_state["counts"].sum())
+    found["samples"] = metric.summary().num_samples
+    found["gathered"] = max(value.numel() for value in metric.metric_state.values())
+    fed(metric, features, labels)
+    found["again"] = metric.compute()
+
+    only_one = NeuralCollapse(K, D, preset=PRESET)
+    if rank == 1:
+        fed(only_one, features.double(), labels)
+    only_one._update_count = 1
+    found["one rank has data"] = only_one.compute()
+
+    stepwise = NeuralCollapse(K, D, preset=PRESET, dist_sync_on_step=True)
+    found["step"] = stepwise(features[:128], labels[:128])
+    found["after steps"] = stepwise.compute()
+    return found
+
+
+def run(rank, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=WORLD
+    )
+    try:
+        torch.save(everything(rank), f"{folder}/{rank}.pt")
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    multiprocessing.spawn(run, (str(folder),), nprocs=WORLD)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(WORLD)]
+
+
+def of_all(parts):
+    features = torch.cat([part[0] for part in parts]).double().numpy()
+    labels = torch.cat([part[1] for part in parts]).numpy()
+    return measure(features, labels, preset=PRESET, classes=range(K)).metrics
+
+
+def floats(values):
+    return {name: float(value) for name, value in values.items()}
+
+
+@pytest.mark.parametrize("rank", range(WORLD))
+@pytest.mark.parametrize("when", ["compute", "again"])
+def test_every_rank_gets_the_metrics_of_all_samples(results, rank, when):
+    expected = of_all(shards())
+    assert expected["nc1_pinv"] < 1e-9
+    assert floats(results[rank][when]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_ranks_agree_to_the_last_digit(results):
+    assert floats(results[0]["compute"]) == floats(results[1]["compute"])
+
+
+def test_local_state_comes_back_after_computing(results):
+    sizes = [len(part[0]) for part in shards()]
+    assert [found["local after compute"] for found in results] == sizes
+    assert [found["samples"] for found in results] == [COUNT, COUNT]
+
+
+def test_nothing_that_grows_with_the_samples_is_gathered(results):
+    assert results[0]["gathered"] == D * D
+    assert D * D < min(len(part[0]) for part in shards()) * D
+
+
+def test_a_rank_without_data_and_with_another_dtype(results):
+    expected = of_all(shards()[1:])
+    for found in results:
+        assert floats(found["one rank has data"]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_forward_synchronised_at_every_step(results):
+    expected = of_all([(features[:128], labels[:128]) for features, labels in shards()])
+    for found in results:
+        assert floats(found["step"]) == pytest.approx(expected, rel=1e-4)
+        assert floats(found["after steps"]) == pytest.approx(expected, rel=1e-4)

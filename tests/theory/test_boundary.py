@@ -1,0 +1,175 @@
+"""The phase boundary against its definition, its limits and the known bounds."""
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.optimize import minimize
+from scipy.stats import norm
+
+from ncollapse.theory.boundary import (
+    expected_square_excess,
+    gordon_bound,
+    phase_boundary,
+    theorem5a_bound,
+    theorem5a_noise,
+    union_bound,
+    union_bound_noise,
+)
+
+SIGMAS = np.array([0.1, 0.2, 0.5, 1.0, 2.0])
+
+
+def pair(angle):
+    return np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
+
+
+def literal_boundary(means, sigma, sizes, target):
+    """δ* by its formula, the expectation by quadrature, the minimum by a method without slopes."""
+    grid = np.linspace(-12.0, 12.0, 40_001)
+    density = norm.pdf(grid)
+
+    def excess(mean, deviation):
+        return np.trapezoid(np.maximum(mean + deviation * grid, 0.0) ** 2 * density, grid)
+
+    def objective(a):
+        total = max(-(means[target] @ a), 0.0) ** 2
+        for k in range(len(means)):
+            if k != target:
+                share = sizes[k] / sizes[target]
+                total += share * excess(means[k] @ a, sigma * np.sqrt(1 + a @ a))
+        return 1 + a @ a + total / sigma**2
+
+    best = minimize(
+        objective,
+        np.zeros(means.shape[1]),
+        method="Nelder-Mead",
+        options={"xatol": 1e-7, "fatol": 1e-10, "maxiter": 4000},
+    )
+    return best.fun
+
+
+@pytest.mark.parametrize("mean", [-30.0, -1.0, 0.0, 2.0])
+def test_expected_square_excess_is_its_integral(mean):
+    value = quad(lambda g: (mean + 0.7 * g) ** 2 * norm.pdf(g), -mean / 0.7, 60.0)[0]
+    assert expected_square_excess(mean, 0.7) == pytest.approx(value, rel=1e-7, abs=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("means", "sigma", "sizes", "target"),
+    [
+        (pair(np.pi), 0.3, [1, 1], 0),
+        (pair(0.5), 0.7, [150, 450], 0),
+        (pair(0.0), 0.2, [300, 100], 1),
+        (np.eye(3), 0.5, [1, 2, 3], 1),
+        (np.array([[1.0, 0.5], [-2.0, 0.1], [0.0, -1.0], [0.0, 0.0]]), 0.8, [4, 1, 1, 2], 3),
+    ],
+)
+def test_boundary_is_the_minimum_of_its_formula(means, sigma, sizes, target):
+    found = phase_boundary(means, sigma, sizes, target)
+    assert float(found.ratio) == pytest.approx(
+        literal_boundary(means, sigma, sizes, target), rel=1e-7
+    )
+    assert found.minimiser.shape == (means.shape[1],)
+
+
+@pytest.mark.parametrize(
+    ("means", "values"),
+    [
+        (pair(np.pi), [1.0436, 1.1117, 1.2880, 1.4157, 1.4751]),
+        (pair(np.pi / 2), [1.0436, 1.1117, 1.2880, 1.4157, 1.4751]),
+        (pair(0.5), [1.1151, 1.2323, 1.3740, 1.4384, 1.4777]),
+        (pair(0.0), [1.3923, 1.3954, 1.4127, 1.4456, 1.4785]),
+        (np.eye(4), [1.1391, 1.3799, 1.9929, 2.3302, 2.4537]),
+    ],
+    ids=["opposite", "orthogonal", "angle 0.5", "same", "K=4"],
+)
+def test_boundary_at_five_noise_levels(means, values):
+    assert phase_boundary(means, SIGMAS).ratio == pytest.approx(values, abs=5.1e-5)
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 10])
+def test_limits_of_large_and_small_noise(num_classes):
+    means = np.eye(num_classes)
+    large = float(phase_boundary(means, 1e4).ratio)
+    assert large == pytest.approx(gordon_bound(num_classes), rel=1e-6)
+    assert 1.0 < float(phase_boundary(means, 1e-3).ratio) < 1.001
+
+
+def test_one_value_a_noise_level_in_any_order_and_shape():
+    levels = np.array([[0.5, 2.0], [0.1, 1.0]])
+    found = phase_boundary(pair(1.0), levels)
+    assert found.ratio.shape == (2, 2)
+    assert found.minimiser.shape == (2, 2, 2)
+    for place in np.ndindex(2, 2):
+        alone = phase_boundary(pair(1.0), levels[place])
+        assert float(alone.ratio) == pytest.approx(found.ratio[place], rel=1e-10)
+
+
+def test_boundary_does_not_depend_on_coordinates_and_scales_with_the_means():
+    means = np.array([[1.0, 0.3, -0.2], [0.1, -1.0, 0.4]])
+    rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((5, 5)))[0]
+    embedded = np.pad(means, ((0, 0), (0, 2))) @ rotation
+    plain = phase_boundary(means, 0.4).ratio
+    assert phase_boundary(embedded, 0.4).ratio == pytest.approx(plain, rel=1e-10)
+    assert phase_boundary(1e3 * means, 400.0).ratio == pytest.approx(plain, rel=1e-10)
+
+
+def test_the_known_bounds_lie_above_the_boundary():
+    for angle in (np.pi, 2.0, 1.0, 0.3):
+        assert (
+            union_bound(pair(angle), SIGMAS, 300) > phase_boundary(pair(angle), SIGMAS).ratio
+        ).all()
+    assert (theorem5a_bound(np.eye(4), SIGMAS, 250) > phase_boundary(np.eye(4), SIGMAS).ratio).all()
+    assert gordon_bound(4, 250) > gordon_bound(4) == 2.5
+
+
+def test_union_bound_is_the_formula_of_its_proof():
+    n, ratio, angle, epsilon = 300, 1.6, 2.9, 0.01
+    d, loss = ratio * n, 4 * epsilon / (1 - epsilon) ** 2
+    assert np.cos(angle) < -loss
+    expected = (1 - epsilon) * np.sqrt((d - n) / d) / (2 * np.sqrt(np.log(n)))
+    found = union_bound_noise(pair(angle), ratio, n, epsilon=epsilon)
+    assert float(found) == pytest.approx(expected, rel=1e-12)
+    near = np.sqrt(1 - (np.cos(1.0) + loss) ** 2)
+    found = union_bound_noise(3.0 * pair(1.0), ratio, n, epsilon=epsilon)
+    assert float(found) == pytest.approx(3.0 * expected * near, rel=1e-12)
+
+
+def test_theorem5a_is_the_formula_of_its_proof():
+    n, num_classes, ratio = 250, 4, 1.5
+    d = ratio * n
+    expected = 0.5 * np.sqrt((d - n) * 4.0 / ((num_classes - 1) * d * np.log(num_classes * n)))
+    assert float(theorem5a_noise(2.0 * np.eye(4), ratio, n)) == pytest.approx(expected, rel=1e-12)
+    kept = np.sqrt((1 - 0.01) ** 2 - 16 * 0.01)
+    found = theorem5a_noise(2.0 * np.eye(4), ratio, n, epsilon=0.01)
+    assert float(found) == pytest.approx(expected * kept, rel=1e-12)
+
+
+def test_bounds_as_noise_and_as_ratio_are_inverse():
+    for ratio in (1.05, 1.5, 3.0):
+        noise = union_bound_noise(pair(2.0), ratio, 300)
+        assert float(union_bound(pair(2.0), noise, 300)) == pytest.approx(ratio, rel=1e-12)
+    assert float(union_bound_noise(pair(2.0), 0.9, 300)) == 0.0
+    assert np.isinf(union_bound(pair(0.0), 0.1, 300))
+    assert np.isinf(theorem5a_bound(np.array([[1.0], [2.0]]), 0.1, 300))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: phase_boundary([1.0, 2.0], 1.0), r"means .* \(2,\)"),
+        (lambda: phase_boundary([[1.0, 2.0]], 1.0), r"means .* \(1, 2\)"),
+        (lambda: phase_boundary([[np.inf], [0.0]], 1.0), "means must be finite"),
+        (lambda: phase_boundary(np.eye(2), 0.0), "sigma must be positive"),
+        (lambda: phase_boundary(np.eye(2), [1.0, np.nan]), "sigma must be positive"),
+        (lambda: phase_boundary(np.eye(2), 1.0, target=2), "target must be one of 0 … 1"),
+        (lambda: phase_boundary(np.eye(2), 1.0, counts=[1, 2, 3]), "counts"),
+        (lambda: union_bound(np.eye(3), 0.1, 300), "two classes for Theorem 4"),
+        (lambda: union_bound(np.eye(2), 0.1, 1), "samples must be at least 2"),
+        (lambda: theorem5a_noise(np.eye(2), 1.5, 300, epsilon=1.0), "epsilon"),
+        (lambda: gordon_bound(1), "num_classes must be at least 2"),
+    ],
+)
+def test_refused_arguments(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -1,0 +1,137 @@
+"""Best errors under collapse: the limit against exact programs, these against definitions."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.stats import norm
+
+from ncollapse.data.synthetic import gaussian_mixture
+from ncollapse.theory.boundary import phase_boundary
+from ncollapse.theory.generalisation import (
+    best_error,
+    best_neuron,
+    best_pair,
+    corrected_lower_error,
+    theorem7a_error,
+    theorem7b_error,
+)
+
+OPPOSITE = np.array([[1.0, 0.0], [-1.0, 0.0]])
+
+
+def sample(n, dim, sigma, seed):
+    data = gaussian_mixture(OPPOSITE, n, sigma, dim, seed)
+    mean = np.zeros(dim)
+    mean[0] = 1.0
+    return data.of_class(0), data.of_class(1), mean
+
+
+def test_best_error_at_four_places():
+    found = best_error([0.5, 1.0, 1.0, 2.0], [2.0, 2.0, 3.0, 2.5])
+    assert found == pytest.approx([0.082, 0.258, 0.214, 0.363], abs=5e-4)
+
+
+@pytest.mark.parametrize(("sigma", "ratio"), [(0.5, 2.0), (1.0, 2.0), (1.0, 3.0), (2.0, 2.5)])
+def test_best_error_is_the_largest_slope_on_a_grid(sigma, ratio):
+    slopes = np.linspace(0.0, np.sqrt(ratio), 200_001)
+    length = sigma * np.sqrt(1 + slopes**2)
+    excess = (slopes**2 + length**2) * norm.cdf(-slopes / length)
+    excess -= slopes * length * norm.pdf(slopes / length)
+    slope = slopes[1 + slopes**2 + excess / sigma**2 <= ratio].max()
+    expected = norm.cdf(-slope / (sigma * np.sqrt(1 + slope**2)))
+    assert float(best_error(sigma, ratio)) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(("sigma", "ratio"), [(0.5, 2.0), (1.0, 3.0), (2.0, 2.5)])
+def test_finite_samples_approach_the_limit(sigma, ratio):
+    seeds = range(4)
+    errors = [
+        best_neuron(*sample(120, int(120 * ratio), sigma, seed), sigma).error for seed in seeds
+    ]
+    # The spread of one error at n = 120 is about 0.01.
+    assert np.mean(errors) == pytest.approx(float(best_error(sigma, ratio)), abs=0.015)
+
+
+def test_only_the_ratio_of_noise_and_norm_matters():
+    assert best_error(1.0, 2.0, norm=2.0) == pytest.approx(best_error(0.5, 2.0), rel=1e-9)
+
+
+def test_below_the_boundary_there_is_no_neuron():
+    boundary = float(phase_boundary(OPPOSITE, 0.5).ratio)
+    assert best_error(0.5, boundary + 1e-6) < 0.5
+    with pytest.raises(ValueError, match=f"phase boundary {boundary:.5f}"):
+        best_error(0.5, boundary - 1e-3)
+
+
+def test_bounds_are_their_formulas():
+    n, sigma, ratio = 300, 0.2, 1.5
+    d = ratio * n
+    expected = norm.cdf(-np.sqrt((d - n + 1) / d) / sigma)
+    assert float(theorem7a_error(sigma, ratio, n)) == pytest.approx(expected, rel=1e-12)
+    s, c1, c2 = 0.8, 0.3, 0.2
+    inner = s**3 * np.exp(-1 / (2 * s**2)) / np.sqrt(2 * np.pi) + s**2 + 1
+    inner -= (c1 * s**2 + c2 * s) * np.sqrt(np.log(n) / n)
+    expected = 1 - norm.cdf((n / (2 * 3600) * inner + s**2) ** -0.5)
+    found = theorem7b_error(1.6, 12.0, n, norm=2.0, c1=c1, c2=c2)
+    assert float(found) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("sigma", [0.3, 0.5, 1.0, 2.0])
+def test_the_corrected_lower_bound_holds_and_the_printed_one_does_not_for_small_noise(sigma):
+    n, ratio = 40, 12.0
+    error = best_neuron(*sample(n, int(n * ratio), sigma, 0), sigma).error
+    limit = float(best_error(sigma, ratio))
+    assert corrected_lower_error(sigma, ratio) < min(error, limit)
+    assert (theorem7b_error(sigma, ratio, n) > limit) == (sigma < 0.9)
+
+
+@pytest.mark.parametrize("seed", range(3), ids=lambda seed: f"seed={seed}")
+def test_best_neuron_is_the_optimum_of_a_general_method(seed):
+    own, rest, mean = sample(6, 14, 0.7, seed)
+    found = best_neuron(own, rest, mean, 0.7)
+    assert np.allclose(own @ found.beta, 1.0, atol=1e-9)
+    assert (rest @ found.beta).max() <= 1e-9
+    assert found.gap < 1e-9
+    general = minimize(
+        lambda beta: -(mean @ beta) / np.linalg.norm(beta),
+        found.beta + 0.1 * np.random.default_rng(seed).standard_normal(14),
+        method="SLSQP",
+        constraints=[
+            {"type": "eq", "fun": lambda beta: own @ beta - 1.0},
+            {"type": "ineq", "fun": lambda beta: -(rest @ beta)},
+        ],
+        options={"maxiter": 500, "ftol": 1e-12},
+    )
+    assert found.error == pytest.approx(norm.cdf(general.fun / 0.7), abs=1e-5)
+
+
+def test_the_error_of_the_pair_is_what_simulation_finds():
+    own, rest, mean = sample(20, 50, 0.8, 1)
+    pair = best_pair(own, rest, mean, 0.8)
+    rng = np.random.default_rng(0)
+    noise = 0.8 * rng.standard_normal((100_000, 50))
+    wrong = 0.0
+    for sign in (1.0, -1.0):
+        points = sign * mean + noise
+        output = np.maximum(points @ pair.first.beta, 0) - np.maximum(points @ pair.second.beta, 0)
+        wrong += 0.5 * np.mean(sign * output <= 0)
+    assert pair.error == pytest.approx(wrong, abs=4 * 0.5 / np.sqrt(100_000))
+    assert pair.lower <= pair.error
+
+
+def test_no_neuron_on_contradictory_samples():
+    own, rest, mean = sample(20, 21, 2.0, 0)
+    assert best_neuron(own, rest, mean, 2.0) is None
+    assert best_pair(own, rest, mean, 2.0) is None
+
+
+def test_refused_arguments():
+    own, rest, mean = sample(3, 8, 1.0, 0)
+    with pytest.raises(ValueError, match="share one dimension"):
+        best_neuron(own, rest[:, :-1], mean, 1.0)
+    with pytest.raises(ValueError, match="sigma must be"):
+        best_neuron(own, rest, mean, 0.0)
+    with pytest.raises(ValueError, match="norm must be"):
+        best_error(1.0, 2.0, norm=-1.0)
+    with pytest.raises(ValueError, match="ratio must be at least 1"):
+        theorem7a_error(0.1, 0.5, 300)
