@@ -74,16 +74,16 @@ def test_layer_peeled_runs_reach_the_far_end_without_drift(seed, until):
 
 
 def test_three_steppers_follow_one_path():
-    """The path at a given s from explicit, implicit and stabilised stepping, and its clock."""
+    """Explicit, implicit and stabilised stepping agree, the last to its second order."""
     model = LayerPeeled.of(3, 4)
     start = model.start(5, 1.0, seed=0)
-    explicit = gradient_flow(model, start, log_inverse_loss=60.0, rtol=1e-10)
-    for solver, rtol in ((Rosenbrock(), 1e-8), (Chebyshev(), 1e-7)):
+    explicit = gradient_flow(model, start, log_inverse_loss=60.0, rtol=1e-9)
+    for solver, rtol, close in ((Rosenbrock(), 1e-8, 1e-6), (Chebyshev(), 1e-7, 1e-4)):
         other = gradient_flow(model, start, log_inverse_loss=60.0, rtol=rtol, solver=solver)
-        assert other.s[-1] == pytest.approx(explicit.s[-1], rel=1e-5)
+        assert other.s[-1] == pytest.approx(explicit.s[-1], rel=close)
         assert other.log_time[-1] == pytest.approx(explicit.log_time[-1], abs=1e-3)
         for name, value in explicit.parameters.items():
-            np.testing.assert_allclose(other.parameters[name], value, atol=1e-5)
+            np.testing.assert_allclose(other.parameters[name], value, atol=10 * close)
     assert explicit.evaluations > explicit.steps
 
 

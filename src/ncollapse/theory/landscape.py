@@ -211,7 +211,7 @@ class _Sphere:
         best = int(np.argmin([log_loss(angle) for angle in _ANGLES]))
         angle = float(_ANGLES[best])
         around = (_ANGLES[min(best + 1, _ANGLES.size - 1)], _ANGLES[max(best - 1, 0)])
-        refined = float(fminbound(log_loss, *around))
+        refined = float(np.asarray(fminbound(log_loss, *around)))
         if log_loss(refined) < log_loss(angle):
             angle = refined
         decrease = start - log_loss(angle)
