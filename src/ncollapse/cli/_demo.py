@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
+from ncollapse._checks import prepare_folder
 from ncollapse.cli._output import (
     INTERRUPTED,
     flow_progress,
     print_facts,
     print_json,
     print_verdicts,
-    writable_folder,
 )
 
 
@@ -28,7 +28,7 @@ def demo(
     init: Annotated[float, typer.Option(help="Norm of the initial input weights.")] = 1e-3,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the initialisation.")] = 0,
     until: Annotated[float, typer.Option(help="Stop at this log(1/L).")] = 300.0,
-    rtol: Annotated[float, typer.Option(help="Tolerance of the integrator.")] = 1e-3,
+    rtol: Annotated[float, typer.Option(help="Tolerance of the integrator.")] = 2e-3,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Predict, watch, measure and judge a shallow ReLU network on real digits."""
@@ -37,7 +37,7 @@ def demo(
     from ncollapse.report import write_report
 
     labels = _labels(classes)
-    writable_folder(out)
+    prepare_folder(out)
     data = load_images(labels, per_class, folder=data_dir).centred()
     with flow_progress("demo") as on_progress:
         run = min2025.run(

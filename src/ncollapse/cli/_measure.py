@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from ncollapse.cli._output import batch_progress, check_writable_file, print_json
-from ncollapse.data import FeatureFile, open_features
-from ncollapse.metrics import METRICS, Measurement
-from ncollapse.metrics import measure as measure_batches
-from ncollapse.metrics.registry import preset_names
+from ncollapse.cli._output import check_writable_file, pass_progress, print_json
+from ncollapse.metrics import Measurement, measure_file
 
 
 def measure(
@@ -26,20 +22,12 @@ def measure(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure collapse in a file of features and labels, by every convention."""
-    names = preset_names(preset)
-    source = open_features(file, labels=labels, head=head)
     if html is not None:
         check_writable_file("--html", html)
-    passes = 2 if any(METRICS[name].needs_samples for name in names) else 1
-    with batch_progress("measuring", passes * source.num_samples) as advance:
-        found = measure_batches(
-            lambda: _counted(source, advance),
-            weight=source.weight,
-            bias=source.bias,
-            preset=preset,
-        )
+    with pass_progress() as progress:
+        found = measure_file(file, labels=labels, head=head, preset=preset, progress=progress)
     if html is not None:
-        from ncollapse.report import write_measurement
+        from ncollapse.report.measurement import write_measurement
 
         write_measurement(found, file.name, html)
     if json:
@@ -48,12 +36,6 @@ def measure(
         print_json(found.to_dict(), arguments)
     else:
         _print_table(found, file.name)
-
-
-def _counted(source: FeatureFile, advance: Any) -> Iterator[tuple[Any, Any]]:
-    for features, labels in source.batches():
-        yield features, labels
-        advance(len(labels))
 
 
 def _print_table(found: Measurement, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What all commands share: stable JSON, tables, progress on stderr, folders that can be written."""
+"""What all commands share: stable JSON, tables, progress on stderr, files that can be written."""
 
 from __future__ import annotations
 
@@ -71,15 +71,19 @@ def flow_progress(what: str) -> Iterator[Callable[[float, float], None]]:
 
 
 @contextmanager
-def batch_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr with the time left; silent where stderr is not a terminal."""
+def pass_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr for each pass, with the time left; silent where stderr is not a terminal."""
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda count: progress.advance(task, count)
+        task = progress.add_task("reading")
+
+        def update(stage: str, done: int, total: int) -> None:
+            progress.update(task, description=stage, completed=done, total=total)
+
+        yield update
 
 
 def check_writable_file(option: str, path: Path) -> None:
@@ -92,15 +96,3 @@ def check_writable_file(option: str, path: Path) -> None:
             path.unlink()
     except OSError as error:
         raise OSError(f"{option} {path} cannot be written: {error.strerror}") from error
-
-
-def writable_folder(path: Path) -> Path:
-    """Make ``path`` and see that files can be written there, before any work is done."""
-    probe = path / ".ncollapse-probe"
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OSError(f"--out {path} cannot be written: {error.strerror}") from error
-    return path

@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ncollapse.cli._output import print_json, print_verdicts, writable_folder
+from ncollapse._checks import prepare_folder
+from ncollapse.cli._output import print_json, print_verdicts
 
 
 def reproduce(
@@ -29,7 +30,7 @@ def reproduce(
     known = papers.experiments()
     if name not in known:
         raise ValueError(f"there is no experiment {name!r}; there are {', '.join(known)}")
-    folder = writable_folder(Path(f"{name}-{scale}") if out is None else out)
+    folder = prepare_folder(Path(f"{name}-{scale}") if out is None else out)
     found = known[name].run(scale, folder, scheduler)
     if json:
         arguments = {"name": name, "scale": scale, "out": str(folder), "scheduler": scheduler}

@@ -1,0 +1,125 @@
+"""What a report says, free of how it looks: the page of any experiment is one of these."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ncollapse.verdict import Verdict
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One number worth a large font: what it is, its value as text, and what it means."""
+
+    label: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Illustration:
+    """A figure: PNG bytes for light and dark pages, and the words around it.
+
+    ``name`` is the stem of its file; ``alt`` says what is seen to those who cannot see it;
+    ``width`` is how wide it is shown, in CSS pixels, where there is room.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    light: bytes
+    dark: bytes
+    width: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text below a header."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, a plain paragraph, and figures and tables below it."""
+
+    title: str
+    text: str
+    figures: Sequence[Illustration] = ()
+    tables: Sequence[Table] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole report.
+
+    Attributes
+    ----------
+    title, lead
+        The headline and one plain paragraph.
+    facts
+        The few numbers on top.
+    verdicts
+        Claims, measured against predicted.
+    sections
+        Figures and tables in reading order.
+    record
+        Everything as JSON-ready values, for the fold-out at the end.
+    source
+        What the claims are taken from.
+    """
+
+    title: str
+    lead: str
+    facts: Sequence[Fact] = ()
+    verdicts: Sequence[Verdict] = ()
+    sections: Sequence[Section] = ()
+    record: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+
+    @property
+    def figures(self) -> list[Illustration]:
+        return [figure for section in self.sections for figure in section.figures]
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """``value`` for a reader: plain between 0.001 and 100,000, else with a power of ten."""
+    if value is None:
+        return "–"
+    if not math.isfinite(value):
+        return str(value)
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        plain = f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"
+        return plain.replace("-", "−")
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa.replace('-', '−')} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+
+
+def percent(share: float, digits: int = 3) -> str:
+    """A share as a percentage; of one below 0.001 % only that is said."""
+    return "< 0.001 %" if 0 < share < 1e-5 else f"{number(100 * share, digits)} %"
+
+
+def closeness(verdict: Verdict) -> float | None:
+    """Where a claim stands between exact (0) and far off (100), with its tolerance at 50.
+
+    50 + 12.5 log₁₀(gap / tolerance), cut off at four orders of magnitude either way; a tolerance of
+    zero is met exactly (0) or not at all (100). None when nothing was measured.
+    """
+    if verdict.measured is None:
+        return None
+    gap = abs(verdict.measured - verdict.predicted)
+    if gap == 0:
+        return 0.0
+    if verdict.tolerance == 0:
+        return 100.0
+    place = 50 + 12.5 * (math.log10(gap) - math.log10(verdict.tolerance))
+    return min(100.0, max(0.0, place))

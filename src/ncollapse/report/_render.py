@@ -1,0 +1,81 @@
+"""Rendering a page as one self-contained HTML file, and writing it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ncollapse._checks import prepare_folder, require
+from ncollapse.report._page import Page, closeness, number
+
+HTML_NAME = "report.html"
+_MARKS = {"holds": "✓", "fails": "✗", "assumption violated": "△"}
+
+
+def render(page: Page) -> str:
+    """The page as HTML that needs nothing else: pictures and styles are inside.
+
+    Every text is escaped, so a data set's name cannot bring markup or scripts with it.
+    """
+    record = json.dumps(page.record, indent=2, sort_keys=True, ensure_ascii=False)
+    counts = {
+        status: sum(verdict.status == status for verdict in page.verdicts) for status in _MARKS
+    }
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            page=page,
+            counts=counts,
+            marks=_MARKS,
+            record=record if page.record else "",
+            record_uri=_data_uri("application/json", record.encode()),
+            version=version("ncollapse"),
+        )
+    )
+
+
+def write_page(page: Page, out: str | Path) -> list[Path]:
+    """Write ``report.html`` and each figure's light PNG into ``out``; return the paths.
+
+    A file is complete or absent: it is written beside its place and moved there.
+
+    Raises
+    ------
+    OSError
+        ``out`` cannot be made or written to; the message names it.
+    """
+    folder = prepare_folder(out)
+    contents = {HTML_NAME: render(page).encode()}
+    contents |= {f"{figure.name}.png": figure.light for figure in page.figures}
+    paths = []
+    for name, content in contents.items():
+        path = folder / name
+        unfinished = folder / f".{name}.part"
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+        paths.append(path)
+    return paths
+
+
+def _environment() -> Any:
+    jinja2 = require("jinja2", "report")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ncollapse.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = number
+    environment.filters["closeness"] = closeness
+    environment.filters["png_uri"] = lambda png: _data_uri("image/png", png)
+    return environment
+
+
+def _data_uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
