@@ -31,8 +31,11 @@ class Model(Protocol):
     of gradient flow and whose clock is ds = L dt; ``"time"`` follows dθ/dt = −∇L.
     """
 
-    name: str
-    clock: Literal["log_loss", "time"]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def clock(self) -> Literal["log_loss", "time"]: ...
 
     def log_loss(self, parameters: Parameters) -> jax.Array:
         """log L, computed without ever forming L."""

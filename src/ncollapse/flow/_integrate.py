@@ -18,6 +18,7 @@ import optimistix
 from ncollapse._checks import check_positive
 from ncollapse.flow._trajectory import INTERRUPTED, Ensemble, Recorder, Trajectory
 from ncollapse.models import Model, Parameters
+from ncollapse.steppers import MatrixFree
 
 REACHABLE = 1e8
 """Largest log(1/L) that is accepted as a goal: the flow grows ever stiffer on the way there."""
@@ -34,16 +35,16 @@ def gradient_flow(
     s: float = np.inf,
     stall: float | None = 1e-3,
     rtol: float = 1e-5,
-    solver: diffrax.AbstractERK | None = None,
+    solver: diffrax.AbstractSolver | None = None,
     max_steps: int = 100_000,
     on_progress: Callable[[float, float], None] | None = None,
 ) -> Trajectory:
-    """Follow dθ/ds = −∇ log L from ``start``, adaptively and in float64.
+    """Follow dθ/ds = −∇ log L, or dθ/ds = −∇L, from ``start``, adaptively and in float64.
 
     Parameters
     ----------
     model
-        A model with the clock ``"log_loss"``.
+        Its clock says which: on ``"log_loss"`` s is the rescaled time, on ``"time"`` s is time.
     start
         Its parameter tree.
     log_inverse_loss, s
@@ -55,8 +56,8 @@ def gradient_flow(
         Local error per step, relative to a parameter or, for small ones, to the typical size at
         the start. Where neurons slide along a kink of the ReLU, steps are about as long as this.
     solver
-        An explicit Runge–Kutta method of diffrax; Bosh3 unless given: the kinks of a ReLU and the
-        stiffness of the late flow leave a higher order nothing to gain.
+        A method of diffrax or of `ncollapse.steppers`; Bosh3 unless given: the kinks of a ReLU and
+        the stiffness of the late flow leave a higher explicit order nothing to gain.
     max_steps
         Stop after so many accepted and rejected steps.
     on_progress
@@ -79,6 +80,7 @@ def gradient_flow(
         begin = {name: np.asarray(value) for name, value in survey(model, start).items()}
         _check_start(start, begin, log_inverse_loss)
         recorder = Recorder(model, begin["invariants"], start)
+        quadrature = model.clock == "log_loss" and isinstance(solver, MatrixFree)
         state, now, step = (start, np.zeros(())), np.zeros(()), begin["first_step"]
         limits = _limits(start, log_inverse_loss, s, rtol)
         advance, advance_seconds = _compiled(
@@ -88,7 +90,10 @@ def gradient_flow(
         stopped = None
         try:
             while stopped is None:
-                state, now, step, record, result = advance(model, state, now, step, limits)
+                before_chunk = state, now, step
+                state, now, step, record, result = advance(model, *before_chunk, limits)
+                if result["goal"] and isinstance(solver, MatrixFree):
+                    state, now, step, record = _land(advance, model, before_chunk, now, limits)
                 recorder.add(record, state[0])
                 stopped = _stop_reason(recorder, result, log_inverse_loss, stall, max_steps)
                 if on_progress is not None:
@@ -101,9 +106,10 @@ def gradient_flow(
                 f"{INTERRUPTED} at s = {float(now):.6g}; the steps up to there are kept.",
             )
         return recorder.trajectory(
+            before=begin if quadrature else None,
             reached=stopped[0],
             stopped=stopped[1],
-            evaluations=(recorder.taken + recorder.rejected) * solver.tableau.num_stages,
+            evaluations=recorder.evaluations(solver),
             seconds=time.perf_counter() - began - compile_seconds,
             compile_seconds=compile_seconds,
         )
@@ -116,11 +122,13 @@ def gradient_flow_ensemble(
     log_inverse_loss: float = 300.0,
     s: float = np.inf,
     rtol: float = 1e-5,
+    solver: diffrax.AbstractSolver | None = None,
     max_steps: int = 16_384,
 ) -> Ensemble:
     """`gradient_flow` from S starts in one vectorised call, keeping only the ends.
 
-    On an accelerator all members advance together; on a CPU in small batches, one a core.
+    On an accelerator all members advance together; on a CPU in small batches, one a core. With a
+    matrix-free solver ``log_time`` is log(1/L) − log ‖∇ log L‖², its leading term late.
 
     ``starts`` has a leading dimension S on every leaf (see `stack_starts`). A member that has not
     reached the goal after ``max_steps`` steps says so in ``reached``.
@@ -140,7 +148,14 @@ def gradient_flow_ensemble(
     ]
     with jax.enable_x64(True):
         run, compile_seconds = _compiled(
-            partial(_run_together, max_steps=max_steps), model, batches[0], limits
+            partial(
+                _run_together,
+                solver=diffrax.Bosh3() if solver is None else solver,
+                max_steps=max_steps,
+            ),
+            model,
+            batches[0],
+            limits,
         )
 
     def run_batch(batch: Parameters) -> dict[str, Any]:
@@ -163,12 +178,27 @@ def stack_starts(starts: list[Parameters]) -> dict[str, np.ndarray]:
     return {name: np.stack([start[name] for start in starts]) for name in starts[0]}
 
 
-def _vector_field(_s: Any, state: Any, args: Any) -> Any:
+def _vector_field(_s: Any, state: Any, args: Any, *, timed: bool) -> Any:
     model, _goal = args
     parameters, scaled_time = state
-    gradient = jax.grad(model.log_loss)(parameters)
-    squared = _squared_norm(gradient)
-    return jax.tree.map(jnp.negative, gradient), 1.0 - scaled_time * squared
+    gradient = jax.grad(_descended(model))(parameters)
+    velocity = jax.tree.map(jnp.negative, gradient)
+    if not timed:
+        return velocity, jnp.zeros_like(scaled_time)
+    return velocity, 1.0 - scaled_time * _squared_norm(gradient)
+
+
+def _descended(model: Any) -> Callable[[Any], jax.Array]:
+    return model.loss if model.clock == "time" else model.log_loss
+
+
+def _is_timed(model: Any, solver: Any) -> bool:
+    """Whether r = t·L is integrated beside θ. It would spoil the symmetry of the Jacobian."""
+    return model.clock == "log_loss" and not isinstance(solver, MatrixFree)
+
+
+def _log_time(model: Any, s: Any, scaled_time: Any, log_loss: Any) -> jax.Array:
+    return jnp.log(s) if model.clock == "time" else jnp.log(scaled_time) - log_loss
 
 
 def _squared_norm(tree: Any) -> jax.Array:
@@ -177,7 +207,7 @@ def _squared_norm(tree: Any) -> jax.Array:
 
 def _distance_to_goal(t: Any, y: Any, args: Any, **_: Any) -> jax.Array:
     model, goal = args
-    return -model.log_loss(y[0]) - goal
+    return (-model.log_loss(y[0]) - goal) / jnp.maximum(jnp.abs(goal), 1.0)
 
 
 def _solve(
@@ -192,7 +222,7 @@ def _solve(
     saveat: Any,
 ) -> Any:
     return diffrax.diffeqsolve(
-        diffrax.ODETerm(_vector_field),
+        diffrax.ODETerm(partial(_vector_field, timed=_is_timed(model, solver))),
         solver,
         now,
         limits["end"],
@@ -213,12 +243,13 @@ def _solve(
 def _record(s: Any, state: Any, args: Any) -> dict[str, Any]:
     model, _goal = args
     parameters, scaled_time = state
-    log_loss, gradient = jax.value_and_grad(model.log_loss)(parameters)
+    log_loss = model.log_loss(parameters)
+    gradient = jax.grad(_descended(model))(parameters)
     squared = _squared_norm(parameters)
     return {
         "s": s,
         "log_inverse_loss": -log_loss,
-        "log_time": jnp.log(scaled_time) - log_loss,
+        "log_time": _log_time(model, s, scaled_time, log_loss),
         "norm": jnp.sqrt(squared),
         "speed": jnp.sqrt(_squared_norm(gradient) / squared),
         "invariants": model.invariants(parameters),
@@ -238,7 +269,8 @@ def _advance(model: Any, state: Any, now: Any, step: Any, limits: Any, *, solver
             diffrax.SubSaveAt(steps=True, fn=_record),
             diffrax.SubSaveAt(steps=_STEPS_PER_SNAPSHOT, fn=_snapshot),
             diffrax.SubSaveAt(t1=True),
-        )
+        ),
+        solver_state=True,
     )
     solution = _solve(
         model, state, now, step, limits, solver=solver, max_steps=_STEPS_PER_CHUNK, saveat=saveat
@@ -247,9 +279,19 @@ def _advance(model: Any, state: Any, now: Any, step: Any, limits: Any, *, solver
     taken = solution.stats["num_accepted_steps"]
     times = jnp.concatenate([now[None], steps["s"]])
     last = jnp.where(taken > 0, times[taken] - times[jnp.maximum(taken - 1, 0)], step)
-    record = {"steps": steps, "snapshots": snapshots, "stats": solution.stats}
+    record = {
+        "steps": steps,
+        "snapshots": snapshots,
+        "stats": solution.stats,
+        "evaluations": _counted(solver, solution.solver_state),
+    }
     end = jax.tree.map(lambda leaf: leaf[-1], end)
     return end, times[taken], last, record, _outcome(solution.result)
+
+
+def _counted(solver: Any, solver_state: Any) -> jax.Array:
+    """What a solver without a fixed number of stages counted on its accepted steps."""
+    return solver_state.evaluations if isinstance(solver, MatrixFree) else jnp.zeros((), int)
 
 
 def _outcome(result: Any) -> dict[str, jax.Array]:
@@ -258,6 +300,33 @@ def _outcome(result: Any) -> dict[str, jax.Array]:
         "end": result == diffrax.RESULTS.successful,
         "more": result == diffrax.RESULTS.max_steps_reached,
     }
+
+
+def _land(
+    advance: Callable[..., Any], model: Any, before: tuple[Any, Any, Any], now: Any, limits: Any
+) -> tuple[Any, Any, Any, Any]:
+    """The last chunk again, so that a step and not an interpolant ends at the goal.
+
+    Steps of a stiff solver are long, and between them the path is known to lower order.
+    """
+    goal = float(limits["goal"])
+    limits = {**limits, "goal": np.asarray(goal + max(1.0, abs(goal)))}
+    end = float(now)
+    state, step, record = before[0], before[2], {}
+    for _ in range(4):
+        limits["end"] = np.asarray(end)
+        state, now, step, record, _ = advance(model, *before, limits)
+        last = int(record["stats"]["num_accepted_steps"]) - 1
+        level, speed, norm = (
+            float(record["steps"][name][last]) for name in ("log_inverse_loss", "speed", "norm")
+        )
+        if abs(level - goal) <= 1e-10 * max(1.0, abs(goal)):
+            break
+        rate = (speed * norm) ** 2
+        if model.clock == "time":
+            rate *= np.exp(level)
+        end -= (level - goal) / rate
+    return state, now, step, record
 
 
 def _stop_reason(
@@ -282,7 +351,9 @@ def _snapshot(s: Any, state: Any, _args: Any) -> dict[str, Any]:
     return {"s": s, "parameters": state[0]}
 
 
-def _run_together(model: Any, starts: Any, limits: Any, *, max_steps: int) -> dict[str, Any]:
+def _run_together(
+    model: Any, starts: Any, limits: Any, *, solver: Any, max_steps: int
+) -> dict[str, Any]:
     def run(start: Any) -> dict[str, Any]:
         solution = _solve(
             model,
@@ -290,16 +361,19 @@ def _run_together(model: Any, starts: Any, limits: Any, *, max_steps: int) -> di
             0.0,
             _first_step(model, start),
             limits,
-            solver=diffrax.Bosh3(),
+            solver=solver,
             max_steps=max_steps,
             saveat=diffrax.SaveAt(t1=True),
         )
         parameters, scaled_time = jax.tree.map(lambda leaf: leaf[-1], solution.ys)
         log_loss = model.log_loss(parameters)
-        change = jnp.max(jnp.abs(model.invariants(parameters) - model.invariants(start)))
+        speed = _squared_norm(jax.grad(model.log_loss)(parameters))
+        ended = scaled_time if _is_timed(model, solver) else 1.0 / speed
+        moved = jnp.abs(model.invariants(parameters) - model.invariants(start))
+        change = jnp.max(moved, initial=0.0)
         return {
             "s": solution.ts[-1],
-            "log_time": jnp.log(scaled_time) - log_loss,
+            "log_time": _log_time(model, solution.ts[-1], ended, log_loss),
             "log_inverse_loss": -log_loss,
             "drift": change / _squared_norm(parameters),
             "parameters": parameters,
@@ -315,12 +389,13 @@ def _survey(model: Any, start: Any) -> dict[str, Any]:
     return {
         "log_loss": model.log_loss(start),
         "first_step": _first_step(model, start),
+        "rate": _squared_norm(jax.grad(model.log_loss)(start)),
         "invariants": model.invariants(start),
     }
 
 
 def _first_step(model: Model, start: Parameters) -> jax.Array:
-    speed = _squared_norm(jax.grad(model.log_loss)(start)) / _squared_norm(start)
+    speed = _squared_norm(jax.grad(_descended(model))(start)) / _squared_norm(start)
     return 1e-2 / jnp.sqrt(speed)
 
 

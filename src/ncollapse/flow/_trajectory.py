@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from ncollapse.models import Model, Parameters
+from ncollapse.steppers import MatrixFree
 
 INTERRUPTED = "Interrupted"
 
@@ -142,12 +143,14 @@ class Recorder:
         self.snapshots: list[dict[str, Any]] = [{"s": np.zeros(1), "parameters": _leading(start)}]
         self.taken = 0
         self.rejected = 0
+        self.counted = 0
 
     def add(self, record: dict[str, Any], end: Parameters) -> None:
         """Keep one chunk: its accepted steps, its snapshots and where it ended."""
         count = int(record["stats"]["num_accepted_steps"])
         self.taken += count
         self.rejected += int(record["stats"]["num_rejected_steps"])
+        self.counted += int(record["evaluations"])
         if count == 0:
             return
         kept = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], record["steps"])
@@ -162,6 +165,17 @@ class Recorder:
     def log_inverse_loss(self) -> float:
         return float(self.steps[-1]["log_inverse_loss"][-1])
 
+    def evaluations(self, solver: Any) -> int:
+        """Evaluations of the field or its derivative.
+
+        A solver without a fixed number of stages counts those of accepted steps; rejected ones
+        are taken to cost as much on average.
+        """
+        tried = self.taken + self.rejected
+        if isinstance(solver, MatrixFree):
+            return round(self.counted * tried / max(self.taken, 1))
+        return tried * solver.tableau.num_stages
+
     def stalled(self, share: float) -> bool:
         """Speed below ``share`` of its largest, and log(1/L) up by less than 1e-2 since s/2."""
         s, level, speed = (self._joined(name) for name in ("s", "log_inverse_loss", "speed"))
@@ -171,8 +185,11 @@ class Recorder:
     def _joined(self, name: str) -> np.ndarray:
         return np.concatenate([chunk[name] for chunk in self.steps])
 
-    def trajectory(self, **outcome: Any) -> Trajectory:
-        """Everything recorded, with ``outcome`` (why it ended, what it cost) beside it."""
+    def trajectory(self, *, before: dict[str, Any] | None = None, **outcome: Any) -> Trajectory:
+        """Everything recorded, with ``outcome`` (why it ended, what it cost) beside it.
+
+        Physical time is integrated from the record if the survey ``before`` the run is given.
+        """
         if not self.steps:
             raise ValueError("the integrator could not take a first step from start")
         steps = jax.tree.map(lambda *leaves: np.concatenate(leaves), *self.steps)
@@ -180,7 +197,10 @@ class Recorder:
         kept = _kept_snapshots(len(snapshots["s"]))
         snapshots = jax.tree.map(lambda leaf: leaf[kept], snapshots)
         change = steps["invariants"] - self.invariants
-        drift = np.abs(change).reshape(len(change), -1).max(axis=1) / steps["norm"] ** 2
+        drift = (
+            np.abs(change).reshape(len(change), -1).max(axis=1, initial=0.0) / steps["norm"] ** 2
+        )
+        log_time = steps["log_time"] if before is None else _integrated_log_time(steps, before)
         kinds = jax.eval_shape(self.model.observe, self.start)
         observations = {
             name: values.astype(kinds[name].dtype) for name, values in steps["observations"].items()
@@ -189,7 +209,7 @@ class Recorder:
         return Trajectory(
             model=self.model,
             s=steps["s"],
-            log_time=steps["log_time"],
+            log_time=log_time,
             log_inverse_loss=steps["log_inverse_loss"],
             norm=steps["norm"],
             speed=steps["speed"],
@@ -202,6 +222,33 @@ class Recorder:
             rejected=self.rejected,
             **outcome,
         )
+
+
+def _integrated_log_time(steps: dict[str, Any], before: dict[str, Any]) -> np.ndarray:
+    """log t = log ∫ e^φ ds, φ = log(1/L), from φ and dφ/ds = ‖∇ log L‖² at the recorded steps.
+
+    Over a step on which φ rises by little, φ is the cubic through both ends and slopes, and
+    Gauss–Legendre quadrature does the rest. Where it rises by much only the end counts: there
+    ∫ e^φ (ds/dφ) dφ with ds/dφ linear in φ is known exactly.
+    """
+    level = np.concatenate([[-float(before["log_loss"])], steps["log_inverse_loss"]])
+    rate = np.concatenate([[float(before["rate"])], (steps["speed"] * steps["norm"]) ** 2])
+    width = np.diff(np.concatenate([[0.0], steps["s"]]))
+    rise, end = np.diff(level), level[1:]
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+    u = 0.5 * (nodes[:, None] + 1.0)
+    below = (  # Hermite cubic minus its value at the end
+        -(2 * u**3 - 3 * u**2 + 1) * rise
+        + (u**3 - 2 * u**2 + u) * width * rate[:-1]
+        + (u**3 - u**2) * width * rate[1:]
+    )
+    small = rise < 4.0
+    gauss = width * (0.5 * weights @ np.exp(np.where(small, below, 0.0)))
+    jump = np.where(small, 1.0, rise)
+    slope = (1.0 / rate[1:] - 1.0 / rate[:-1]) / jump
+    tail = np.exp(-jump)
+    linear = (1.0 - tail) / rate[1:] - slope * (1.0 - tail * (1.0 + jump))
+    return np.logaddexp.accumulate(end + np.log(np.where(small, gauss, linear)))
 
 
 def _kept_snapshots(count: int, early: int = 64, most: int = 256) -> np.ndarray:

@@ -1,0 +1,318 @@
+"""Global minimisers of regularised models with free nonnegative features, in closed form.
+
+For N = Kn samples, n a class, features H ≥ 0 of shape ``(N, D)`` and a classifier W ``(K, D)``,
+
+    upfm-ce:  (1/N) Σ_i ce(W h_i, y_i)       + λ_W/2 ‖W‖_F² + λ_H/2 ‖H‖_F²     (hong2025 (2.6))
+    upfm-l2:  (1/2N) Σ_i ‖W h_i − e_{y_i}‖²  + λ_W/2 ‖W‖_F² + λ_H/2 ‖H‖_F²     (hong2025 (2.7))
+
+have the minimisers of hong2025 Theorem 2. Its W and H are the transposes of ours, its display of
+part (b) has √(nKλ) where the proof has √n·K·λ, and the proof's is what is computed here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ncollapse._checks import check_positive
+from ncollapse.geometry import centring_matrix
+
+MODELS = ("upfm-ce", "upfm-l2")
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Evidence that a collapsed point minimises the model over every W and every H ≥ 0.
+
+    With Z, U, V standing for WHᵀ, WWᵀ, HHᵀ (in our orientation) the model relaxes to a convex
+    problem over Q = [[U, Z], [Zᵀ, V]] ⪰ 0, V ≥ 0. The point is optimal if a multiplier S ⪰ 0 of
+    the cone has SQ = 0, and a multiplier B ≥ 0 of V ≥ 0 has ⟨B, V⟩ = 0 (hong2025 (4.2)).
+
+    smallest_eigenvalue
+        of S, zero to rounding (Q has rank K, so S is singular there).
+    complementarity
+        ‖SQ‖_F / (‖S‖_F ‖Q‖_F), zero to rounding; 0 where Q = 0.
+    """
+
+    smallest_eigenvalue: float
+    complementarity: float
+    largest_eigenvalue: float
+
+    def holds(self, tolerance: float = 1e-12) -> bool:
+        """Whether S ⪰ 0 and SQ = 0 to ``tolerance``, relative to the norms of S and Q."""
+        return (
+            self.smallest_eigenvalue >= -tolerance * self.largest_eigenvalue
+            and self.complementarity <= tolerance
+        )
+
+
+@dataclass(frozen=True)
+class Minimiser:
+    """A global minimiser, up to the choice of the orthogonal frame that the means lie on.
+
+    a, b
+        class means M̄ satisfy M̄M̄ᵀ = b I and WM̄ᵀ = a C_K (upfm-ce) or a I (upfm-l2).
+        Both are 0 when regularisation wins: then W = 0, H = 0 is the minimiser.
+    threshold
+        the minimiser is not zero, hence collapsed, exactly when √(λ_W λ_H) is below this.
+    metrics
+        predicted value of every collapse metric; empty at the zero minimiser, where none of
+        them is defined.
+    """
+
+    model: str
+    num_classes: int
+    per_class: int
+    lambda_w: float
+    lambda_h: float
+    a: float
+    b: float
+    risk: float
+    threshold: float
+    metrics: dict[str, float]
+    certificate: Certificate
+
+    @property
+    def collapsed(self) -> bool:
+        return self.a > 0.0
+
+    def weight_gram(self) -> np.ndarray:
+        """WWᵀ, shape ``(K, K)``: (a²/b) C_K for upfm-ce, (a²/b) I for upfm-l2."""
+        shape = _logit_shape(self.model, self.num_classes)
+        return (self.a**2 / self.b if self.collapsed else 0.0) * shape
+
+    def mean_gram(self) -> np.ndarray:
+        """M̄M̄ᵀ = b I, shape ``(K, K)``."""
+        return self.b * np.eye(self.num_classes)
+
+    def logits(self) -> np.ndarray:
+        """Logits of each class's samples, shape ``(K, K)``: a C_K or a I."""
+        return self.a * _logit_shape(self.model, self.num_classes)
+
+    def construct(self, dim: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """An actual minimiser (W, H): means on the first K axes, samples sorted by class.
+
+        Returns ``weight (K, D)`` and ``features (K n, D)``; D is K unless ``dim`` says otherwise.
+
+        Raises
+        ------
+        ValueError
+            D < K: K nonzero nonnegative vectors at right angles have disjoint supports, so they
+            need K dimensions.
+        """
+        dim = self.num_classes if dim is None else dim
+        if dim < self.num_classes:
+            raise ValueError(
+                f"dim must be at least num_classes = {self.num_classes} (orthogonal nonnegative "
+                f"means have disjoint supports), but it is {dim}"
+            )
+        means = math.sqrt(self.b) * np.eye(self.num_classes, dim)
+        scale = self.a / self.b if self.collapsed else 0.0
+        weight = scale * _logit_shape(self.model, self.num_classes) @ means
+        return weight, np.repeat(means, self.per_class, axis=0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready fields, with the certificate's smallest eigenvalue beside the certificate."""
+        fields = asdict(self)
+        fields["collapsed"] = self.collapsed
+        fields["smallest_eigenvalue"] = self.certificate.smallest_eigenvalue
+        return fields
+
+
+def minimiser(
+    model: str, *, num_classes: int, per_class: int, lambda_w: float, lambda_h: float
+) -> Minimiser:
+    """Global minimiser of ``"upfm-ce"`` or ``"upfm-l2"`` (hong2025 Theorem 2, slips corrected).
+
+    With λ = √(λ_W λ_H):
+
+        upfm-ce:  a = max(0, log((K−1)[1/(λ√(nK(K−1))) − 1])),  b = a √((K−1) λ_W / (nK λ_H))
+        upfm-l2:  a = max(0, 1 − √n K λ),                       b = a √(λ_W / (n λ_H))
+
+    Raises
+    ------
+    ValueError
+        an unknown model, fewer than two classes, no sample in a class, or a regularisation that
+        is not positive (without it the infimum is not attained by upfm-ce).
+    """
+    if model not in MODELS:
+        raise ValueError(f"model must be one of {', '.join(MODELS)}, but it is {model!r}")
+    if num_classes < 2:
+        raise ValueError(f"num_classes must be at least 2, but it is {num_classes}")
+    if per_class < 1:
+        raise ValueError(f"per_class must be at least 1, but it is {per_class}")
+    lambda_w = check_positive("lambda_w", lambda_w)
+    lambda_h = check_positive("lambda_h", lambda_h)
+    solve = _cross_entropy if model == "upfm-ce" else _squared
+    a, b, risk = solve(num_classes, per_class, lambda_w, lambda_h)
+    return Minimiser(
+        model=model,
+        num_classes=num_classes,
+        per_class=per_class,
+        lambda_w=lambda_w,
+        lambda_h=lambda_h,
+        a=a,
+        b=b,
+        risk=risk,
+        threshold=collapse_threshold(model, num_classes=num_classes, per_class=per_class),
+        metrics=_predicted_metrics(model, num_classes) if a > 0.0 else {},
+        certificate=_certificate(model, num_classes, per_class, lambda_w, lambda_h, a, b),
+    )
+
+
+def collapse_threshold(model: str, *, num_classes: int, per_class: int) -> float:
+    """The value of √(λ_W λ_H) at which the minimiser reaches zero.
+
+    √((K−1)/(nK³)) for upfm-ce, 1/(√n K) for upfm-l2 (hong2025 Theorem 2).
+    """
+    if model == "upfm-ce":
+        return math.sqrt((num_classes - 1) / (per_class * num_classes**3))
+    return 1.0 / (math.sqrt(per_class) * num_classes)
+
+
+def dual_matrix(point: Minimiser) -> np.ndarray:
+    """The multiplier S of :class:`Certificate` as a dense ``(K + N, K + N)`` matrix.
+
+    S = ½ [[λ_W I, G], [Gᵀ, λ_H I − B]], G the derivative of the data term with respect to the
+    logits and B = t (J_K − I_K) ⊗ J_n, with t = λ_H/(n(K−1)) for upfm-ce (hong2025 (4.4)) and
+    t = 0 for upfm-l2, which needs no help from positivity.
+    """
+    num_classes, per_class = point.num_classes, point.per_class
+    coupling, positivity = _multipliers(
+        point.model, num_classes, per_class, point.lambda_h, point.a
+    )
+    logit_gradient = -coupling * np.repeat(
+        _logit_shape(point.model, num_classes), per_class, axis=1
+    )
+    across = np.kron(1.0 - np.eye(num_classes), np.ones((per_class, per_class)))
+    lower = point.lambda_h * np.eye(num_classes * per_class) - positivity * across
+    upper = point.lambda_w * np.eye(num_classes)
+    return 0.5 * np.block([[upper, logit_gradient], [logit_gradient.T, lower]])
+
+
+def primal_matrix(point: Minimiser) -> np.ndarray:
+    """Q = [[WWᵀ, WHᵀ], [HWᵀ, HHᵀ]] of the minimiser, dense ``(K + N, K + N)``."""
+    weight, features = point.construct()
+    stacked = np.concatenate([weight, features])
+    return stacked @ stacked.T
+
+
+def _logit_shape(model: str, num_classes: int) -> np.ndarray:
+    return centring_matrix(num_classes) if model == "upfm-ce" else np.eye(num_classes)
+
+
+def _cross_entropy(
+    num_classes: int, per_class: int, lambda_w: float, lambda_h: float
+) -> tuple[float, float, float]:
+    pairs = per_class * num_classes * (num_classes - 1)
+    ratio = 1.0 / (math.sqrt(pairs) * math.sqrt(lambda_w) * math.sqrt(lambda_h))
+    a = math.log((num_classes - 1) * (ratio - 1.0)) if ratio > 1.0 else 0.0
+    a = max(0.0, a)
+    balance = math.sqrt((num_classes - 1) * lambda_w / (per_class * num_classes * lambda_h))
+    b = a * balance
+    data = math.log1p((num_classes - 1) * math.exp(-a))
+    weight_penalty = 0.5 * lambda_w * (a / balance) * (num_classes - 1)
+    feature_penalty = 0.5 * lambda_h * b * num_classes * per_class
+    return a, b, data + weight_penalty + feature_penalty
+
+
+def _squared(
+    num_classes: int, per_class: int, lambda_w: float, lambda_h: float
+) -> tuple[float, float, float]:
+    strength = math.sqrt(per_class) * num_classes * math.sqrt(lambda_w) * math.sqrt(lambda_h)
+    a = max(0.0, 1.0 - strength)
+    b = a * math.sqrt(lambda_w / (per_class * lambda_h))
+    return a, b, 0.5 * (1.0 - a) ** 2 + strength * a
+
+
+def _multipliers(
+    model: str, num_classes: int, per_class: int, lambda_h: float, a: float
+) -> tuple[float, float]:
+    """(c, t): −c times the logits' shape is the data term's gradient; t scales B."""
+    if model == "upfm-l2":
+        return (1.0 - a) / (num_classes * per_class), 0.0
+    coupling = 1.0 / (per_class * (num_classes - 1 + math.exp(a)))
+    return coupling, lambda_h / (per_class * (num_classes - 1))
+
+
+def _certificate(
+    model: str,
+    num_classes: int,
+    per_class: int,
+    lambda_w: float,
+    lambda_h: float,
+    a: float,
+    b: float,
+) -> Certificate:
+    """S splits into 2×2 blocks over (W, class means): centred classes, the constant, the rest.
+
+    The rest are deviations inside a class, where S is λ_H/2 and Q is 0.
+    """
+    coupling, positivity = _multipliers(model, num_classes, per_class, lambda_h, a)
+    reach = math.sqrt(per_class)
+    of_constant = 0.0 if model == "upfm-ce" else 1.0
+    centred = _block(lambda_w, coupling * reach, lambda_h + positivity * per_class)
+    constant = _block(
+        lambda_w,
+        coupling * reach * of_constant,
+        lambda_h - positivity * per_class * (num_classes - 1),
+    )
+    blocks = [(centred, 1.0, num_classes - 1), (constant, of_constant, 1)]
+    within = per_class > 1
+    eigenvalues = np.concatenate(
+        [np.linalg.eigvalsh(block) for block, _, _ in blocks] + [[0.5 * lambda_h]] * within
+    )
+    if a == 0.0:
+        complementarity = 0.0
+    else:
+        product = dual = primal = 0.0
+        for block, share, count in blocks:
+            factor = np.array([share * a / math.sqrt(b), math.sqrt(b * per_class)])
+            square = np.outer(factor, factor)
+            product += count * float(np.sum((block @ square) ** 2))
+            dual += count * float(np.sum(block**2))
+            primal += count * float(np.sum(square**2))
+        complementarity = math.sqrt(product / (dual * primal))
+    return Certificate(
+        smallest_eigenvalue=float(eigenvalues.min()),
+        complementarity=complementarity,
+        largest_eigenvalue=float(eigenvalues.max()),
+    )
+
+
+def _block(weight: float, coupling: float, feature: float) -> np.ndarray:
+    return 0.5 * np.array([[weight, -coupling], [-coupling, feature]])
+
+
+def _predicted_metrics(model: str, num_classes: int) -> dict[str, float]:
+    """Means on an orthogonal frame; W a simplex ETF (upfm-ce) or the frame itself (upfm-l2).
+
+    An orthogonal frame differs from its own centring by √(2 − 2√((K−1)/K)), whether normalised
+    row by row or as a whole, and so do its normalised Gram matrices.
+    """
+    offset = 0.0
+    cosine = 0.0
+    if model == "upfm-l2":
+        offset = math.sqrt(2.0 - 2.0 * math.sqrt((num_classes - 1) / num_classes))
+        cosine = 1.0 / (num_classes - 1)
+    return {
+        "cdnv": 0.0,
+        "directional_collapse": 0.0,
+        "nc1_pinv": 0.0,
+        "nc1_quotient": 0.0,
+        "nc2_equiangular_means": 0.0,
+        "nc2_equiangular_weight": cosine,
+        "nc2_equinorm_means": 0.0,
+        "nc2_equinorm_weight": 0.0,
+        "nc2_etf_means": 0.0,
+        "nc2_etf_weight": offset,
+        "nc2_orthogonal_means": 0.0,
+        "nc3_alignment": offset,
+        "nc3_average": offset,
+        "nc3_duality": offset,
+        "nc4_agreement": 1.0,
+        "within_variation": 0.0,
+    }

@@ -1,0 +1,123 @@
+"""Escape directions: dense Hessians, Example 3.1, random points, and none at the optimum."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ncollapse.geometry import simplex_etf
+from ncollapse.theory import layer_peeled as lp
+from ncollapse.theory.landscape import escape_direction, example_3_1, riemannian_hessian
+
+
+def stack(weight, features):
+    return np.concatenate([weight.ravel(), features.ravel()])
+
+
+def collapsed_pair(num_classes, per_class, dim, scale):
+    weight = scale * simplex_etf(num_classes, dim, seed=2)
+    return weight, np.repeat(weight, per_class, axis=0) / math.sqrt(per_class)
+
+
+def test_riemannian_hessian_is_the_second_derivative_along_great_circles():
+    rng = np.random.default_rng(0)
+    weight, features = rng.standard_normal((3, 4)), rng.standard_normal((6, 4))
+    point = stack(weight, features)
+    radius = np.linalg.norm(point)
+    hessian = riemannian_hessian(weight, features)
+    here = lp.log_loss(weight, features)
+
+    def scaled_loss(flat):
+        return math.exp(lp.log_loss(flat[:12].reshape(3, 4), flat[12:].reshape(6, 4)) - here)
+
+    for _ in range(5):
+        tangent = rng.standard_normal(point.size)
+        tangent -= (tangent @ point) / radius**2 * point
+        tangent /= np.linalg.norm(tangent)
+        h = 1e-3 / radius
+        up, down = (
+            scaled_loss(math.cos(angle) * point + radius * math.sin(angle) * tangent)
+            for angle in (h, -h)
+        )
+        second = (up - 2.0 + down) / (radius * h) ** 2
+        assert tangent @ (hessian @ tangent) == pytest.approx(second, abs=1e-5)
+    np.testing.assert_allclose(hessian @ point, 0.0, atol=1e-12)
+
+
+def test_example_3_1_is_the_printed_one():
+    weight, features = example_3_1()
+    block = np.array([[1, -1, 0, 0], [-1, 1, 0, 0], [0, 0, 1, -1], [0, 0, -1, 1]])
+    np.testing.assert_array_equal(weight, block)
+    np.testing.assert_array_equal(features, block.T)
+    d_weight, d_features = lp.log_loss_gradient(weight, features)
+    factor = d_weight[0, 0]
+    np.testing.assert_allclose(d_weight, factor * weight, atol=1e-15)
+    np.testing.assert_allclose(d_features, factor * features, atol=1e-15)
+    loss = math.exp(lp.log_loss(weight, features))
+    softmax = np.exp([2.0, -2.0, 0.0, 0.0]) / np.exp([2.0, -2.0, 0.0, 0.0]).sum()
+    assert loss == pytest.approx(-4 * math.log(softmax[0]))
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 0.05, 0.3])
+def test_the_example_s_own_escape_lowers_the_loss_as_printed(alpha):
+    weight, features = example_3_1(alpha)
+    start_w, start_h = example_3_1()
+    assert np.linalg.norm(weight) == pytest.approx(np.linalg.norm(start_w))
+    assert np.linalg.norm(features) == pytest.approx(np.linalg.norm(start_h))
+    scale = 1 + 2 * alpha**2
+    logits = np.array([2 + 4 * alpha**2, 4 * alpha**2 - 2, -4 * alpha**2, -4 * alpha**2]) / scale
+    np.testing.assert_allclose(sorted(features[0] @ weight.T), sorted(logits), atol=1e-12)
+    assert lp.log_loss(weight, features) < lp.log_loss(start_w, start_h)
+
+
+def test_escape_from_example_3_1_is_by_curvature_at_least_that_of_the_paper():
+    weight, features = example_3_1()
+    found = escape_direction(weight, features)
+    assert found is not None
+    assert found.kind == "curvature"
+    assert abs(found.slope) < 1e-12
+    moved = found.apply(weight, features)
+    assert np.linalg.norm(stack(*moved)) == pytest.approx(np.linalg.norm(stack(weight, features)))
+    drop = lp.log_loss(weight, features) - lp.log_loss(*moved)
+    assert found.decrease == pytest.approx(drop, rel=1e-12)
+    assert drop > 1e-2
+    assert abs(stack(found.weight, found.features) @ stack(weight, features)) < 1e-12
+    paper = stack(*example_3_1(1e-4)) - stack(weight, features)
+    paper /= np.linalg.norm(paper)
+    hessian = riemannian_hessian(weight, features)
+    assert found.curvature <= paper @ (hessian @ paper) + 1e-9
+    assert found.curvature == pytest.approx(np.linalg.eigvalsh(hessian @ np.eye(32))[0], rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [0.3, 2.0, 20.0])
+@pytest.mark.parametrize("seed", [pytest.param(seed, id=f"seed{seed}") for seed in range(4)])
+def test_random_points_have_a_verified_way_down(seed, scale):
+    rng = np.random.default_rng(seed)
+    weight, features = scale * rng.standard_normal((4, 6)), scale * rng.standard_normal((12, 6))
+    found = escape_direction(weight, features)
+    assert found is not None
+    drop = lp.log_loss(weight, features) - lp.log_loss(*found.apply(weight, features))
+    assert drop > 0.0
+    assert found.decrease == pytest.approx(drop, rel=1e-9)
+    assert found.slope <= 0.0
+
+
+@pytest.mark.parametrize("scale", [0.5, 3.0, 10.0, 1000.0])
+@pytest.mark.parametrize(("num_classes", "per_class", "dim"), [(2, 2, 3), (3, 4, 3), (5, 10, 20)])
+def test_none_at_the_optimum(num_classes, per_class, dim, scale):
+    assert escape_direction(*collapsed_pair(num_classes, per_class, dim, scale)) is None
+
+
+def test_collapse_with_unequal_norms_is_not_optimal():
+    weight, features = collapsed_pair(3, 4, 3, 2.0)
+    found = escape_direction(2.0 * weight, features)
+    assert found is not None
+    assert found.decrease > 1e-2
+
+
+def test_the_dictionary_is_json_ready_and_the_origin_is_refused():
+    found = escape_direction(*example_3_1())
+    assert found is not None
+    assert found.to_dict()["kind"] == "curvature"
+    with pytest.raises(ValueError, match="origin"):
+        escape_direction(np.zeros((3, 2)), np.zeros((6, 2)))
