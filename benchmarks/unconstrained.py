@@ -25,10 +25,10 @@ import numpy as np
 import torch
 from scipy.integrate import solve_ivp
 
-from ncollapse.descent import descend
 from ncollapse.flow import gradient_flow
-from ncollapse.free_features import LayerPeeled
-from ncollapse.steppers import Rosenbrock
+from ncollapse.flow.descent import descend
+from ncollapse.flow.steppers import Rosenbrock
+from ncollapse.models.free_features import LayerPeeled
 from ncollapse.theory.layer_peeled import log_loss, log_loss_gradient
 from ncollapse.unconstrained import flow_ulpm, flow_ulpm_ensemble
 

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from ncollapse.free_features import (
+from ncollapse.metrics import measure
+from ncollapse.models.free_features import (
     LayerPeeled,
     PositiveFeatures,
     UnconstrainedFeatures,
     collapse_metrics,
     sorted_labels,
 )
-from ncollapse.metrics import measure
 from ncollapse.theory import layer_peeled
 from ncollapse.theory.minimisers import minimiser
 from ncollapse.theory.unconstrained import (

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from ncollapse.descent import descend
 from ncollapse.flow import gradient_flow
-from ncollapse.free_features import LayerPeeled, UnconstrainedFeatures
-from ncollapse.steppers import Chebyshev, Rosenbrock
+from ncollapse.flow.descent import descend
+from ncollapse.flow.steppers import Chebyshev, Rosenbrock
+from ncollapse.models.free_features import LayerPeeled, UnconstrainedFeatures
 from ncollapse.theory.layer_peeled import log_loss_gradient
 from ncollapse.theory.unconstrained import exact_solution, on_invariant_subspace
 from ncollapse.unconstrained import (

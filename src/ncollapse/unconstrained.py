@@ -1,6 +1,6 @@
 """Free features, followed to the end and measured: what ``ncollapse flow`` runs for each model.
 
-Each function builds a model of `ncollapse.free_features`, follows its flow with the stepper that
+Each function builds a model of `ncollapse.models.free_features`, follows its flow with the stepper that
 measurement favours (docs/unconstrained.md), measures the end with `ncollapse.metrics` and sets
 what theory predicts beside it.
 """
@@ -24,9 +24,9 @@ from ncollapse.flow import (
     gradient_flow_ensemble,
     stack_starts,
 )
-from ncollapse.free_features import LayerPeeled, PositiveFeatures, UnconstrainedFeatures
+from ncollapse.flow.steppers import Rosenbrock
 from ncollapse.metrics import measure
-from ncollapse.steppers import Rosenbrock
+from ncollapse.models.free_features import LayerPeeled, PositiveFeatures, UnconstrainedFeatures
 from ncollapse.theory import layer_peeled
 from ncollapse.theory.minimisers import Minimiser, minimiser
 

@@ -328,10 +328,7 @@ def _summarise(
     entries: list[ClassCertificate], indices: list[int], orthogonally_separable: bool | None
 ) -> Certificate:
     verdicts = {entry.verdict for entry in entries}
-    if INFEASIBLE in verdicts:
-        verdict = INFEASIBLE
-    else:
-        verdict = UNDECIDED if UNDECIDED in verdicts else FEASIBLE
+    verdict = next(v for v in (INFEASIBLE, UNDECIDED, FEASIBLE) if v in verdicts)
     deciding = [entry for entry in entries if entry.verdict == verdict]
     if verdict == FEASIBLE:
         reason = "every class has a direction that maps it to 1 and the others below 0"

@@ -10,6 +10,7 @@ from r = t·L, which is bounded and starts at zero: dr/ds = 1 − r‖∇ log L�
 log t = log r + log(1/L).
 """
 
+from ncollapse.flow import _available as _available
 from ncollapse.flow._integrate import (
     REACHABLE,
     gradient_flow,
@@ -17,11 +18,16 @@ from ncollapse.flow._integrate import (
     stack_starts,
 )
 from ncollapse.flow._trajectory import Ensemble, Trajectory
+from ncollapse.flow.descent import Descent, descend
+from ncollapse.flow.steppers import Rosenbrock
 
 __all__ = [
     "REACHABLE",
+    "Descent",
     "Ensemble",
+    "Rosenbrock",
     "Trajectory",
+    "descend",
     "gradient_flow",
     "gradient_flow_ensemble",
     "stack_starts",

@@ -17,8 +17,8 @@ import optimistix
 
 from ncollapse._checks import check_positive
 from ncollapse.flow._trajectory import INTERRUPTED, Ensemble, Recorder, Trajectory
+from ncollapse.flow.steppers import MatrixFree
 from ncollapse.models import Model, Parameters
-from ncollapse.steppers import MatrixFree
 
 REACHABLE = 1e8
 """Largest log(1/L) that is accepted as a goal: the flow grows ever stiffer on the way there."""
@@ -56,7 +56,7 @@ def gradient_flow(
         Local error per step, relative to a parameter or, for small ones, to the typical size at
         the start. Where neurons slide along a kink of the ReLU, steps are about as long as this.
     solver
-        A method of diffrax or of `ncollapse.steppers`; Bosh3 unless given: the kinks of a ReLU and
+        A method of diffrax or of `ncollapse.flow.steppers`; Bosh3 unless given: the kinks of a ReLU and
         the stiffness of the late flow leave a higher explicit order nothing to gain.
     max_steps
         Stop after so many accepted and rejected steps.

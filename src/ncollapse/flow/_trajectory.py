@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from ncollapse.flow.steppers import MatrixFree
 from ncollapse.models import Model, Parameters
-from ncollapse.steppers import MatrixFree
 
 INTERRUPTED = "Interrupted"
 

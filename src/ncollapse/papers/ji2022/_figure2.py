@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ncollapse.descent import Descent, descend
-from ncollapse.free_features import LayerPeeled
+from ncollapse.flow.descent import Descent, descend
+from ncollapse.models.free_features import LayerPeeled
 from ncollapse.unconstrained import FreeRun, flow_ulpm, margin_ratios, smoothed_margins
 from ncollapse.verdict import Verdict, judge
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ncollapse.descent import descend
-from ncollapse.free_features import UnconstrainedFeatures
+from ncollapse.flow.descent import descend
+from ncollapse.models.free_features import UnconstrainedFeatures
 from ncollapse.theory.unconstrained import (
     Point,
     eigenspace_projections,
@@ -139,7 +139,7 @@ def final_errors(
 ) -> FinalErrors:
     """Final errors of the flow, and of optimisers, against ε, with fitted exponents.
 
-    ``optimisers`` maps a name of `ncollapse.descent.OPTIMISERS` to a learning rate and a number of
+    ``optimisers`` maps a name of `ncollapse.flow.descent.OPTIMISERS` to a learning rate and a number of
     epochs.
     """
     chosen = optimisers or {}

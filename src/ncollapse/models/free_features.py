@@ -16,7 +16,7 @@ import numpy as np
 from jax.scipy.special import logsumexp
 
 from ncollapse._checks import Array, check_positive
-from ncollapse.models import Parameters, log_cross_entropy, sample_margins
+from ncollapse.models._model import Parameters, log_cross_entropy, sample_margins
 
 
 class _Balanced:

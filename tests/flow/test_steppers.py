@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ncollapse.steppers import Chebyshev, Rosenbrock, conjugate_gradients, spectral_radius
+from ncollapse.flow.steppers import Chebyshev, Rosenbrock, conjugate_gradients, spectral_radius
 from ncollapse.theory.unconstrained import exact_solution, on_invariant_subspace
 
 PER_CLASS = 4
