@@ -20,10 +20,10 @@ NUM_CLASSES, DIM, COPIES = 10, 512, 200
 
 
 def draw(level: float, outlier: float) -> tuple[np.ndarray, np.ndarray]:
-    """Means of norm 10 to 100; first samples of each class that lie ``outlier`` times as far out."""
+    """Means of norm 10 to 100; the first sample of each class lies ``outlier`` times as far out."""
     rng = np.random.default_rng(0)
     means = rng.standard_normal((NUM_CLASSES, DIM))
-    means *= rng.uniform(10, 100, (NUM_CLASSES, 1)) / np.linalg.norm(means, axis=1, keepdims=True)
+    means *= rng.uniform(10, 100, (NUM_CLASSES, 1)) / np.linalg.norm(means, axis=1)[:, None]
     labels = np.tile(np.arange(NUM_CLASSES), COPIES)
     centred = means - means.mean(axis=0)
     scale = np.sqrt(level / np.sum(1 / (np.linalg.norm(centred, axis=1) ** 2)))
@@ -98,11 +98,11 @@ def main() -> None:
         more.append(f"| {exact:.2e} | {abs(found / exact - 1):.1e} |")
     text = (
         "# Accuracy at collapse\n\n"
-        f"Relative error of nc1 from float32 features, K = {NUM_CLASSES}, D = {DIM}, class means of "
-        "norm 10 to 100.\nNaive is E[hhᵀ] − μμᵀ in one pass, two-pass subtracts the class means in a "
-        "second; both in float32.\n\n" + "\n".join(lines) + "\n\n"
-        "Directional collapse, avg 1 − cos(h, μ_y), one pass, float32 features of lengths 0.3 to 3:"
-        "\n\n" + "\n".join(more) + "\n"
+        f"Relative error of nc1, float32 features, K = {NUM_CLASSES}, D = {DIM}, class means of "
+        "norm 10 to 100.\nNaive is E[hhᵀ] − μμᵀ in one pass, two-pass subtracts the class means "
+        "in a second; both in float32.\n\n" + "\n".join(lines) + "\n\n"
+        "Directional collapse, avg 1 − cos(h, μ_y), one pass, float32 features of lengths 0.3 to "
+        "3:\n\n" + "\n".join(more) + "\n"
     )
     TABLE.parent.mkdir(parents=True, exist_ok=True)
     TABLE.write_text(text)

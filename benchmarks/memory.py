@@ -1,6 +1,6 @@
 """Peak memory of 50,000 classes in 4096 dimensions: statistics, then metrics that need no pairs.
 
-    python benchmarks/memory.py [--classes K] [--dim D] [--samples N]
+python benchmarks/memory.py [--classes K] [--dim D] [--samples N]
 """
 
 from __future__ import annotations

@@ -125,10 +125,10 @@ def kill_and_resume(kills: int, workers: int, seed: int) -> str:
         [
             "# Killing a sweep",
             "",
-            f"`python benchmarks/sweep_kills.py --kills {kills} --workers {workers} --seed {seed}`: "
-            f"{reference.size:,} cells of {1000 * PAUSE:g} ms, SIGKILL to the whole process group at "
-            "random moments (every fifth within six seconds of the start, the others within 0.7 s of "
-            "the first cell), then a resume to the end.",
+            f"`python benchmarks/sweep_kills.py --kills {kills} --workers {workers} "
+            f"--seed {seed}`: {reference.size:,} cells of {1000 * PAUSE:g} ms, SIGKILL to all its "
+            "processes at random moments (every fifth within six seconds of the start, the "
+            "others within 0.7 s of the first cell), then a resume to the end.",
             "",
             "| | |",
             "|---|---|",
@@ -136,7 +136,7 @@ def kill_and_resume(kills: int, workers: int, seed: int) -> str:
             f"| of them before the first cell (start-up, making or reading the folder) | {idle} |",
             f"| finished cells lost | {lost} |",
             f"| finished cells computed again | {again} |",
-            f"| kills after which a cell marked done held a wrong value | {wrong} |",
+            f"| kills after which a finished cell held a wrong value | {wrong} |",
             f"| cells in flight at a kill, median and most | {np.median(in_flight):g}, "
             f"{max(in_flight)} |",
             f"| cells computed, of which in flight at a kill | {total:,}, {sum(in_flight)} |",
@@ -155,7 +155,15 @@ def wait_for_more(log: Path, before: int, process: subprocess.Popen[bytes]) -> N
 
 
 def start(folder: Path, log: Path, workers: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, __file__, "--workers", str(workers), "--child", str(folder), str(log)]
+    command = [
+        sys.executable,
+        __file__,
+        "--workers",
+        str(workers),
+        "--child",
+        str(folder),
+        str(log),
+    ]
     return subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
 
 

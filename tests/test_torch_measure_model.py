@@ -16,7 +16,7 @@ K, D, COUNT = 3, 6, 90
 
 
 class Network(nn.Module):
-    """Convolutions with in-place ReLU, dropout and batch norm, and Linear layers besides the head."""
+    """In-place ReLU, dropout and batch norm, and Linear layers besides the head."""
 
     def __init__(self):
         super().__init__()

@@ -6,6 +6,8 @@ They take arrays of any library that array-api-compat knows and return the calle
 from __future__ import annotations
 
 import importlib
+import tempfile
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -88,3 +90,26 @@ def require(module: str, extra: str) -> ModuleType:
             f"{module} is needed for this and is not installed: pip install 'ncollapse[{extra}]'",
             name=error.name,
         ) from error
+
+
+def prepare_folder(out: str | Path) -> Path:
+    """Make ``out`` and check that files can be written there: call it before a long run.
+
+    Raises
+    ------
+    NotADirectoryError
+        ``out`` or one of its parents is a file.
+    OSError
+        It cannot be made or written to; the message names it.
+    """
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotADirectoryError(f"{folder} cannot be a folder: a file is in the way") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise type(error)(error.errno, f"{folder} cannot be written to: {reason}") from error
+    return folder

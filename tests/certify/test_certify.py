@@ -19,6 +19,7 @@ from ncollapse.certify import (
     verify,
     verify_certificate,
 )
+from ncollapse.certify.separation import meeting_hulls
 from ncollapse.certify.verify import smallest_singular_value_at_least
 from ncollapse.data import Dataset, orthogonal_separability
 from ncollapse.data.synthetic import gaussian_mixture
@@ -118,6 +119,21 @@ def test_samples_of_wildly_different_sizes():
     assert certificate.verified
 
 
+@pytest.mark.parametrize("seed", range(3), ids=lambda seed: f"seed={seed}")
+def test_coordinates_of_any_size_never_give_a_wrong_verdict(seed):
+    rng = np.random.default_rng(seed)
+    proven = 0
+    for _ in range(10):
+        plain, labels = oracle.degenerate_instance(rng)
+        inputs = np.ldexp(plain.astype(float), rng.integers(-400, 400, plain.shape[1]))
+        for index, entry in enumerate(certify(inputs, labels).classes):
+            truth = oracle.exactly_feasible(plain, labels, index)
+            if entry.verified:
+                assert entry.verdict == ("feasible" if truth else "infeasible")
+                proven += 1
+    assert proven > 20
+
+
 def least_norm(own, rest):
     """Dykstra-free oracle: the dual quadratic programme by projected gradient, literally."""
     rows = np.vstack([own, rest])
@@ -183,6 +199,37 @@ def test_short_cuts_are_named():
     certificate = certify(tall.inputs, tall.labels)
     assert (certificate.verdict, certificate.verified) == ("infeasible", True)
     assert "Theorem 3c" in certificate.reason
+
+
+@pytest.mark.parametrize("seed", range(6), ids=lambda seed: f"seed={seed}")
+def test_meeting_hulls_are_found_exactly_when_no_hyperplane_separates(seed):
+    rng = np.random.default_rng(seed)
+    inputs = rng.integers(-3, 4, (14, 3)).astype(float)
+    labels = np.repeat([0, 1], 7)
+    inputs[labels == 0] += [2.0 * (seed % 3), 0.0, 0.0]
+    own, rest = split(inputs, labels, 0)
+    signs = np.where(labels == 0, -1.0, 1.0)
+    separation = linprog(
+        np.zeros(4),
+        A_ub=np.column_stack([inputs, np.ones(14)]) * signs[:, None],
+        b_ub=-np.ones(14),
+        bounds=(None, None),
+    )
+    found = meeting_hulls(own, rest)
+    assert (found is not None) == (separation.status == 2)
+    if found is not None:
+        assert np.allclose(-found.free @ own, found.nonneg @ rest, atol=1e-10)
+        assert (found.free <= 0).all()
+        assert found.nonneg.sum() == pytest.approx(1.0)
+
+
+def test_mixed_clouds_are_not_linearly_separable():
+    data = gaussian_mixture([[0.1, 0.0], [0.0, 0.1]], [9, 60], 1.0, 12, seed=0)
+    entry = certify(data.inputs, data.labels, classes=[0]).classes[0]
+    assert (entry.verdict, entry.verified) == ("infeasible", True)
+    assert "Theorem 3a" in entry.reason
+    own, rest = split(data.inputs, data.labels, 0)
+    assert verify(own, rest, entry.answer).verified
 
 
 def test_many_classes_of_unequal_size():
@@ -301,7 +348,8 @@ def test_forged_answers_are_rejected(proven):
 def test_an_answer_about_other_data_is_rejected(proven):
     data, certificate = proven
     order = np.concatenate([np.arange(1, len(data.labels)), [0]])
-    moved = Dataset(data.inputs + 0.01, data.labels, data.classes)
+    noise = 0.01 * np.random.default_rng(0).standard_normal(data.inputs.shape)
+    moved = Dataset(data.inputs + noise, data.labels, data.classes)
     turned = Dataset(data.inputs[order], data.labels, data.classes)
     for other in (moved, turned):
         checked = verify_certificate(certificate, other)

@@ -1,5 +1,6 @@
 """Exact cases, invariances, degenerate limits, and mistakes that other implementations make."""
 
+import tracemalloc
 from pathlib import Path
 
 import formulas as f
@@ -319,3 +320,30 @@ def test_record_is_ready_for_json():
 def test_the_manual_lists_every_metric():
     text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
     assert [name for name in metrics.METRICS if f"| `{name}` |" not in text] == []
+
+
+def peak_bytes(run):
+    tracemalloc.start()
+    run()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
+
+
+def test_many_classes_form_no_square_of_classes(monkeypatch):
+    monkeypatch.setattr("ncollapse.metrics._frame.TILE", 128)
+    count, dim = 2000, 4
+    rng = np.random.default_rng(0)
+    means, weight = rng.standard_normal((2, count, dim))
+    summary = summary_of(means, np.arange(count))
+    names = ["nc1_pinv", "nc2_etf_means", "nc3_alignment", "nc2_equiangular_means", "gnc2_riesz"]
+    peak = peak_bytes(lambda: metrics.compute(summary, preset=names, weight=weight))
+    assert peak < count**2 * 8 / 4
+
+
+def test_statistics_form_no_matrix_per_class_or_sample():
+    count, dim = 2000, 128
+    rng = np.random.default_rng(0)
+    features, labels = rng.standard_normal((count, dim)), rng.integers(0, 200, count)
+    peak = peak_bytes(lambda: summary_of(features, labels, buffer_rows=256))
+    assert peak < 200 * dim * dim * 8 / 4

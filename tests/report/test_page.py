@@ -181,7 +181,8 @@ def test_numbers_for_readers(value, text):
 
 
 def test_percentages_for_readers():
-    assert [percent(share) for share in (0.0, 1e-9, 0.2153, 1.0)] == [
+    shares = [percent(share).replace("\u00a0", " ") for share in (0.0, 1e-9, 0.2153, 1.0)]
+    assert shares == [
         "0 %",
         "< 0.001 %",
         "21.5 %",

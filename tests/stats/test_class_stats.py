@@ -355,3 +355,25 @@ def test_state_that_does_not_fit_is_refused():
         ClassStats(3, 2).load_state_dict(state)
     with pytest.raises(ValueError, match="state must hold"):
         ClassStats(2, 2).load_state_dict({"counts": state["counts"]})
+
+
+def test_jax_arrays_that_numpy_cannot_see(monkeypatch):
+    """On an accelerator JAX does all the work itself: here on the CPU, without views by NumPy."""
+    jax = pytest.importorskip("jax")
+    monkeypatch.setattr("ncollapse.stats._class_stats.host_view", lambda array: array)
+    features, labels = draw(12, num_classes=2, dim=2, count=8, dtype=np.float32)
+    stats = ClassStats(2, 2).update(jax.numpy.asarray(features), jax.numpy.asarray(labels))
+    summary = stats.finish()
+    assert isinstance(summary.means, jax.Array)
+    check(summary, two_pass(features, labels, 2), 1e-6)
+
+
+def test_long_sums_in_float32_keep_their_digits():
+    """2^17 samples at 1 ± 1e-3: float32 running sums would be off by 1e-4 and more."""
+    rng = np.random.default_rng(0)
+    features = (1 + 1e-3 * rng.standard_normal((2**17, 2))).astype(np.float32)
+    labels = np.zeros(len(features), dtype=int)
+    summary = ClassStats(1, 2).update(features, labels).finish()
+    exact = features.astype(np.float64)
+    np.testing.assert_allclose(summary.means[0], exact.mean(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(summary.within_scatter, np.cov(exact.T, bias=True), atol=1e-11)

@@ -17,8 +17,10 @@ def is_affordable(own: np.ndarray, rest: np.ndarray) -> bool:
     return rows * (2 * own.shape[1] + len(rest) + rows) <= AFFORDABLE_ENTRIES
 
 
-def exact_candidate(own: np.ndarray, rest: np.ndarray) -> Direction | Multipliers:
+def exact_candidate(own: np.ndarray, rest: np.ndarray) -> Direction | Multipliers | None:
     """Decide Aβ = 1, Bβ ≤ 0 exactly; the answer is rounded to floating point at the end.
+
+    None when it leaves the range of floating-point numbers.
 
     Minimises the sum of artificial variables over A(p − q) + a = 1, B(p − q) + s + b = 0 with
     p, q, s, a, b ≥ 0 by Bland's rule, which cannot cycle. Zero means feasible with β = p − q;
@@ -53,7 +55,8 @@ def exact_candidate(own: np.ndarray, rest: np.ndarray) -> Direction | Multiplier
         for i, j in enumerate(basis):
             if j < 2 * dim:
                 values[j] = table[i, -1]
-        return Direction(_to_floats(values[:dim] - values[dim:]))
+        beta = _to_floats(values[:dim] - values[dim:])
+        return None if beta is None else Direction(beta)
     dual = np.array([Fraction(1) - value for value in cost[artificial:-1]], dtype=object)
     scale = np.array([Fraction(1 << shift) for shift in shifts], dtype=object)
     whole, _ = common_integers(-dual * scale)
@@ -61,8 +64,11 @@ def exact_candidate(own: np.ndarray, rest: np.ndarray) -> Direction | Multiplier
     if largest.bit_length() > 53:
         whole = whole / Fraction(largest)
     floats = _to_floats(whole)
-    return Multipliers(floats[:first], floats[first:])
+    return None if floats is None else Multipliers(floats[:first], floats[first:])
 
 
-def _to_floats(values: np.ndarray) -> np.ndarray:
-    return np.array([float(value) for value in values])
+def _to_floats(values: np.ndarray) -> np.ndarray | None:
+    try:
+        return np.array([float(value) for value in values])
+    except OverflowError:
+        return None

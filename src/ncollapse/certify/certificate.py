@@ -14,6 +14,7 @@ import numpy as np
 from ncollapse.certify._scaling import scale_rows, shared_row
 from ncollapse.certify._types import Candidate, Direction, Multipliers
 from ncollapse.certify.feasibility import candidates
+from ncollapse.certify.separation import meeting_hulls
 from ncollapse.certify.verify import smallest_singular_value_at_least, verify
 from ncollapse.data import Dataset
 from ncollapse.data._dataset import load_arrays
@@ -235,6 +236,16 @@ def _certify_class(data: Dataset, index: int, independent: bool) -> ClassCertifi
         entry = _judge(data, index, own, rest, candidate, start)
         if entry.verified:
             break
+    if entry.verdict == INFEASIBLE and "Theorem" not in entry.reason:
+        hulls = meeting_hulls(own, rest)
+        if hulls is not None:
+            entry = replace(
+                entry,
+                answer=hulls,
+                seconds=time.perf_counter() - start,
+                reason="a convex combination of the class is one of the rest: "
+                "not linearly separable (hong2025 Theorem 3a)",
+            )
     if independent and entry.verdict == FEASIBLE:
         entry = replace(
             entry, reason="all samples are linearly independent, rank N (hong2025 Theorem 3b)"
@@ -300,11 +311,6 @@ def _obstacle(
             )
     if not answer.nonneg.any():
         return "the vector of ones is not in the range of the class's samples (hong2025 Theorem 3c)"
-    if (answer.free <= 0).all():
-        return (
-            "the cones of the class and of the rest meet, so no hyperplane through the origin "
-            "separates them"
-        )
     return "the samples of the class and the rest contradict each other (Farkas multipliers)"
 
 

@@ -56,7 +56,9 @@ def candidates(own: np.ndarray, rest: np.ndarray) -> Iterator[Candidate]:
         if isinstance(found, Multipliers):
             yield scaled.undo(_sparsified(scaled, found))
     if is_affordable(own, rest):
-        yield exact_candidate(own, rest)
+        exact = exact_candidate(own, rest)
+        if exact is not None:
+            yield exact
 
 
 def solve(own: np.ndarray, rest: np.ndarray) -> Candidate | None:

@@ -37,6 +37,9 @@ UNDERFLOW = 2.0**-900
 WIDEST = 900
 """Powers of two between sizes beyond which only exact arithmetic is used."""
 
+LARGEST_BOUND = 1e100
+"""No matrix of rows scaled to size one has singular values above it; its square is finite."""
+
 ROUND_UP = 1.0 + 1e-9
 EXACT_PRODUCTS = 200_000
 BESIDE = 1e-8
@@ -84,7 +87,7 @@ def smallest_singular_value_at_least(matrix: np.ndarray, bound: float) -> bool:
     trace; both are tripled here.
     """
     rows, columns = matrix.shape
-    if rows > columns:
+    if rows > columns or not bound < LARGEST_BOUND:
         return False
     gram = matrix @ matrix.T
     trace = ROUND_UP * float(np.trace(gram)) * (1.0 + _gamma(columns + rows)) + UNDERFLOW

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
-from ncollapse.cli import _demo, _flow
+from ncollapse.cli import _certify, _demo, _flow, _measure, _reproduce
+from ncollapse.cli._output import INTERRUPTED
 
 app = typer.Typer(
     name="ncollapse",
@@ -18,6 +18,10 @@ app = typer.Typer(
 )
 app.command("demo")(_demo.demo)
 app.add_typer(_flow.app, name="flow")
+app.command("measure")(_measure.measure)
+app.command("certify")(_certify.certify)
+app.command("boundary")(_certify.boundary)
+app.command("reproduce")(_reproduce.reproduce)
 
 
 @app.callback(invoke_without_command=True)
@@ -36,16 +40,26 @@ def main(arguments: list[str] | None = None) -> None:
     command = typer.main.get_command(app)
     try:
         status = command.main(arguments, prog_name="ncollapse", standalone_mode=False)
-    except click.ClickException as error:
-        _complain(error.format_message())
-        sys.exit(2)
-    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
-        _complain(str(error))
-        sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         _complain("interrupted before there was anything to keep")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        message = _explain(error)
+        if message is None:
+            raise
+        _complain(message)
+        sys.exit(2)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _explain(error: Exception) -> str | None:
+    """One line for an error of the caller's; None for a defect of the program."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, (ValueError, TypeError, OSError, ModuleNotFoundError)):
+        return str(error)
+    usage = getattr(error, "format_message", None)  # typer's own, which share no public base class
+    return None if usage is None else usage()
 
 
 def _complain(message: str) -> None:

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
+from ncollapse._checks import prepare_folder
 from ncollapse.cli._output import (
     INTERRUPTED,
     flow_progress,
     print_facts,
     print_json,
     print_verdicts,
-    writable_folder,
 )
 
 
@@ -37,7 +37,7 @@ def demo(
     from ncollapse.report import write_report
 
     labels = _labels(classes)
-    writable_folder(out)
+    prepare_folder(out)
     data = load_images(labels, per_class, folder=data_dir).centred()
     with flow_progress("demo") as on_progress:
         run = min2025.run(

@@ -1,4 +1,4 @@
-"""What all commands share: stable JSON, tables, progress on stderr, folders that can be written."""
+"""What all commands share: stable JSON, tables, progress on stderr, files that can be written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from ncollapse import __version__
@@ -63,13 +70,29 @@ def flow_progress(what: str) -> Iterator[Callable[[float, float], None]]:
         yield update
 
 
-def writable_folder(path: Path) -> Path:
-    """Make ``path`` and see that files can be written there, before any work is done."""
-    probe = path / ".ncollapse-probe"
+@contextmanager
+def pass_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr for each pass, with the time left; silent where stderr is not a terminal."""
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task("reading")
+
+        def update(stage: str, done: int, total: int) -> None:
+            progress.update(task, description=stage, completed=done, total=total)
+
+        yield update
+
+
+def check_writable_file(option: str, path: Path) -> None:
+    """Raise ``OSError`` naming ``option`` unless a file can be written at ``path``."""
+    existed = path.exists()
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        with open(path, "ab"):
+            pass
+        if not existed:
+            path.unlink()
     except OSError as error:
-        raise OSError(f"--out {path} cannot be written: {error.strerror}") from error
-    return path
+        raise OSError(f"{option} {path} cannot be written: {error.strerror}") from error

@@ -22,7 +22,7 @@ from ncollapse.models import Model, Parameters
 REACHABLE = 1e8
 """Largest log(1/L) that is accepted as a goal: the flow grows ever stiffer on the way there."""
 _STEPS_PER_CHUNK = 256
-_STEPS_PER_SNAPSHOT = 16
+_STEPS_PER_SNAPSHOT = 4
 _MEMBERS_TOGETHER = 8  # on a CPU: more would wait for the slowest and fall out of its cache
 
 

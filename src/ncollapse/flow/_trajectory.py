@@ -27,7 +27,7 @@ class Trajectory:
         What the model records at each step, each with leading dimension T.
     snapshots
         Parameters (as the flow holds them) at the M values ``snapshot_s`` of s, leading dimension
-        M. The first is the start and the last the end.
+        M ≤ 256. The first is the start and the last the end; early ones are the densest.
     parameters
         The final parameters as the user knows them.
     stopped
@@ -177,6 +177,8 @@ class Recorder:
             raise ValueError("the integrator could not take a first step from start")
         steps = jax.tree.map(lambda *leaves: np.concatenate(leaves), *self.steps)
         snapshots = jax.tree.map(lambda *leaves: np.concatenate(leaves), *self.snapshots)
+        kept = _kept_snapshots(len(snapshots["s"]))
+        snapshots = jax.tree.map(lambda leaf: leaf[kept], snapshots)
         change = steps["invariants"] - self.invariants
         drift = np.abs(change).reshape(len(change), -1).max(axis=1) / steps["norm"] ** 2
         kinds = jax.eval_shape(self.model.observe, self.start)
@@ -200,6 +202,14 @@ class Recorder:
             rejected=self.rejected,
             **outcome,
         )
+
+
+def _kept_snapshots(count: int, early: int = 64, most: int = 256) -> np.ndarray:
+    """Rows of at most ``most`` snapshots: the first ``early`` ones, then evenly to the last."""
+    if count <= most:
+        return np.arange(count)
+    late = np.linspace(early, count - 1, most - early).round().astype(int)
+    return np.concatenate([np.arange(early), late])
 
 
 def _leading(tree: Parameters) -> dict[str, np.ndarray]:

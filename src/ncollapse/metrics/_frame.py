@@ -12,7 +12,7 @@ from ncollapse._checks import Array, check_finite
 from ncollapse.stats import ClassSummary
 from ncollapse.stats._arrays import double, is_array, like, row_dots, tiles, to_numpy
 
-TILE = 2048
+TILE = 1024
 
 
 class UndefinedMetricError(ValueError):

@@ -21,14 +21,14 @@ _EXPERIMENTS = (
     Experiment(
         "hong2025.figure1",
         "Where two Gaussian classes can collapse",
-        "success rate over d/n and σ at five angles, with the exact boundary and the paper's bounds",
+        "success rate over d/n and σ at five angles, the exact boundary and the paper's bounds",
         f"{_HONG}.phase",
         "figure1",
     ),
     Experiment(
         "hong2025.figure2",
         "Where four Gaussian classes can collapse",
-        "success rate over d/n and σ with means e_k, with the exact boundary and the paper's bounds",
+        "success rate over d/n and σ with means e_k, the exact boundary and the paper's bounds",
         f"{_HONG}.phase",
         "figure2",
     ),

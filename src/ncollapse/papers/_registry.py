@@ -94,7 +94,7 @@ class Experiment:
         """
         if scale not in self.scales:
             raise ValueError(
-                f"scale must be one of {', '.join(self.scales)} for {self.name}, but it is {scale!r}"
+                f"scale of {self.name} must be one of {', '.join(self.scales)}, but it is {scale!r}"
             )
         folder = Path(f"{self.name}-{scale}" if out is None else out)
         folder.mkdir(parents=True, exist_ok=True)

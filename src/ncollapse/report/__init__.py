@@ -1,7 +1,8 @@
 """Reports: one self-contained HTML page, and its figures as PNG files."""
 
+from ncollapse._checks import prepare_folder
 from ncollapse.report._page import Fact, Illustration, Page, Section, Table
-from ncollapse.report._render import prepare_folder, render, write_page
+from ncollapse.report._render import render, write_page
 from ncollapse.report.min2025 import build_page, write_report
 
 __all__ = [

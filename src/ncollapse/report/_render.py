@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import os
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ncollapse._checks import require
+from ncollapse._checks import prepare_folder, require
 from ncollapse.report._page import Page, closeness, number
 
 HTML_NAME = "report.html"
@@ -38,29 +37,6 @@ def render(page: Page) -> str:
             version=version("ncollapse"),
         )
     )
-
-
-def prepare_folder(out: str | Path) -> Path:
-    """Make ``out`` and check that files can be written there: call it before a long run.
-
-    Raises
-    ------
-    NotADirectoryError
-        ``out`` or one of its parents is a file.
-    OSError
-        It cannot be made or written to; the message names it.
-    """
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except (FileExistsError, NotADirectoryError) as error:
-        raise NotADirectoryError(f"{folder} cannot be a folder: a file is in the way") from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise type(error)(error.errno, f"{folder} cannot be written to: {reason}") from error
-    return folder
 
 
 def write_page(page: Page, out: str | Path) -> list[Path]:

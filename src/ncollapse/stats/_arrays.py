@@ -172,8 +172,9 @@ def class_sums(
     xp = array_namespace(matrix)
     on_cpu = is_torch_array(matrix) and matrix.device.type == "cpu"
     if on_cpu and num_classes > FEW_CLASSES:  # no BLAS there, so no second pool of threads
-        views = (array.numpy() for array in (labels, matrix, weights))
-        present, *sums = _class_sums_numpy(*views, num_classes)
+        present, *sums = _class_sums_numpy(
+            labels.numpy(), matrix.numpy(), weights.numpy(), num_classes
+        )
         found = [None if array is None else xp.from_numpy(array) for array in (present, *sums)]
         return found[0], found[1], found[2]
     present = None

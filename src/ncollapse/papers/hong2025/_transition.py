@@ -57,7 +57,7 @@ def bisect(
 
 
 def proven_verdict(own: np.ndarray, rest: np.ndarray) -> bool | None:
-    """Whether a direction maps ``own`` to 1 and ``rest`` to 0 or below; None if nothing is proven."""
+    """Whether a direction maps ``own`` to 1 and ``rest`` below 0; None if nothing is proven."""
     for candidate in candidates(own, rest):
         if verify(own, rest, candidate).verified:
             return isinstance(candidate, Direction)

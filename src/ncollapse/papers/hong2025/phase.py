@@ -121,7 +121,7 @@ def crossings(results: xr.Dataset, ratios: Sequence[float]) -> xr.DataArray:
     return results["feasible"].copy(data=turns).rename("crossing")
 
 
-def curves(settings: Settings, sigmas: Sequence[float], angle: float) -> dict[str, np.ndarray]:
+def curves(settings: Settings, sigmas: Any, angle: float) -> dict[str, np.ndarray]:
     """δ*(σ) and the paper's sufficient d/n, at each of ``sigmas``."""
     means = settings.means(angle)
     union = union_bound if settings.classes == 2 else theorem5a_bound

@@ -26,8 +26,8 @@ STYLES: dict[str, dict[str, Any]] = {
 def plot_success(
     axis: Any,
     success: xr.DataArray,
-    curves: Mapping[str, Sequence[float]],
-    curve_sigmas: Sequence[float],
+    curves: Mapping[str, Any],
+    curve_sigmas: Any,
 ) -> list[Any]:
     """Draw a success rate over ``ratio`` and ``sigma`` in greys, and curves d/n(σ) over it.
 
@@ -47,8 +47,8 @@ def plot_success(
 
 def save_panels(
     panels: Sequence[tuple[str, xr.DataArray]],
-    curves: Sequence[Mapping[str, Sequence[float]]],
-    curve_sigmas: Sequence[float],
+    curves: Sequence[Mapping[str, Any]],
+    curve_sigmas: Any,
     caption: str,
     path: Path,
 ) -> None:

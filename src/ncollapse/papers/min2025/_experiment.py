@@ -1,4 +1,4 @@
-"""The experiment of min2025: a shallow ReLU network followed to its collapse, against the theorem."""
+"""The experiment of min2025: a shallow ReLU network followed to its collapse."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Run:
     masses
         ``(K,)``: ‖W_k‖²/‖θ‖² with W_k the input weights of group k at the end.
     cos_to_max_margin, cos_to_etf
-        ``(K,)``: cosine between W_k and its best multiple of u_k, and between V_k and ē_k; NaN where
+        ``(K,)``: cosine of W_k with its best multiple of u_k, and of V_k with ē_k; NaN where
         the group is empty or the prediction is missing.
     metrics
         The min2025 preset at each of the M snapshots; a value is NaN where it is undefined.
