@@ -205,6 +205,6 @@ def test_an_unwritable_folder_is_named(tmp_path, monkeypatch):
     def refuse(**_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("ncollapse.report._render.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("ncollapse._checks.tempfile.TemporaryFile", refuse)
     with pytest.raises(PermissionError, match=f"{tmp_path.name} cannot be written to: Permission"):
         prepare_folder(tmp_path)
