@@ -68,8 +68,8 @@ def main() -> None:
         lines += [
             "",
             f"One linear program a cell, HiGHS in one thread, {len(programs)} random cells: "
-            f"median {median(programs):.2f} s (from {min(programs):.2f} to {max(programs):.2f}), so "
-            f"{whole / 3600:.1f} h for all cells on one core, {whole / first:,.0f} times "
+            f"median {median(programs):.2f} s (from {min(programs):.2f} to {max(programs):.2f}), "
+            f"so {whole / 3600:.1f} h for all cells on one core, {whole / first:,.0f} times "
             f"{options.workers[0]} worker's time. Verdicts equal: {agree} of {len(programs)}.",
         ]
     report = "\n".join(lines)

@@ -2,7 +2,7 @@
 
     python examples/train_and_watch.py --output collapse.png --tensorboard runs/digits
 
-The network is trained far beyond zero training error with a little weight decay. Every few epochs
+The network is trained far beyond zero training error with weight decay. Every few epochs
 the features that enter the classifier and the hidden layers are measured over the training set; the
 figure shows the metrics of papyan2020, and the law of layerwise separation (He and Su).
 """
@@ -58,7 +58,7 @@ def train_and_watch(
     """Epoch → measurement, of a run of SGD with momentum and two drops of the learning rate."""
     torch.manual_seed(seed)
     model = Network(images.shape[1], int(labels.max()) + 1, width)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-3)
     drops = [epochs // 2, 3 * epochs // 4]
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, gamma=0.1)
     batches = list(zip(images.split(500), labels.split(500), strict=True))

@@ -97,7 +97,7 @@ def test_rank_error_is_the_share_outside_the_best_approximation():
 @pytest.fixture(scope="module")
 def digits():
     data = load_images((0, 1, 2), 60).centred()
-    return min2025.run(data, scale=1e-3, rtol=1e-3)
+    return min2025.run(data, scale=1e-3, rtol=2e-3)
 
 
 def test_digits_are_not_separable_and_no_claim_is_passed(digits):

@@ -28,7 +28,7 @@ def demo(
     init: Annotated[float, typer.Option(help="Norm of the initial input weights.")] = 1e-3,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the initialisation.")] = 0,
     until: Annotated[float, typer.Option(help="Stop at this log(1/L).")] = 300.0,
-    rtol: Annotated[float, typer.Option(help="Tolerance of the integrator.")] = 1e-3,
+    rtol: Annotated[float, typer.Option(help="Tolerance of the integrator.")] = 2e-3,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Predict, watch, measure and judge a shallow ReLU network on real digits."""

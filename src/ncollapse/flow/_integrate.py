@@ -200,7 +200,9 @@ def _solve(
         state,
         (model, limits["goal"]),
         saveat=saveat,
-        stepsize_controller=diffrax.PIDController(rtol=limits["rtol"], atol=limits["atol"]),
+        stepsize_controller=diffrax.PIDController(
+            rtol=limits["rtol"], atol=limits["atol"], pcoeff=0.3, icoeff=0.4
+        ),
         event=diffrax.Event(_distance_to_goal, optimistix.Newton(rtol=1e-9, atol=1e-9)),
         max_steps=max_steps,
         throw=False,

@@ -29,7 +29,7 @@ class Settings:
     most: int
 
 
-SETTINGS = {"quick": Settings((2, 3), 400), "paper": Settings((2, 3, 10), 700)}
+SETTINGS = {"quick": Settings((2,), 400), "paper": Settings((2, 3, 10), 700)}
 
 
 def largest_counts(*, scale: str, out: Path, scheduler: str | None) -> Findings:
