@@ -14,11 +14,7 @@ from ncollapse.papers.min2025 import Run, _figures, _timelines
 from ncollapse.papers.min2025._panels import Panels, compute_panels
 from ncollapse.report._images import illustrate
 from ncollapse.report._page import Fact, Page, Section, Table, number, percent
-<<<<<<< HEAD
 from ncollapse.report._render import write_page
-=======
-from ncollapse.report._render import prepare_folder, write_page
->>>>>>> report
 
 _MOST_SHOWN = 6
 """Dead samples that are drawn; the others are listed by row."""
