@@ -181,7 +181,8 @@ def test_numbers_for_readers(value, text):
 
 
 def test_percentages_for_readers():
-    assert [percent(share) for share in (0.0, 1e-9, 0.2153, 1.0)] == [
+    shares = [percent(share).replace("\u00a0", " ") for share in (0.0, 1e-9, 0.2153, 1.0)]
+    assert shares == [
         "0 %",
         "< 0.001 %",
         "21.5 %",
@@ -204,6 +205,6 @@ def test_an_unwritable_folder_is_named(tmp_path, monkeypatch):
     def refuse(**_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("ncollapse.report._render.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("ncollapse._checks.tempfile.TemporaryFile", refuse)
     with pytest.raises(PermissionError, match=f"{tmp_path.name} cannot be written to: Permission"):
         prepare_folder(tmp_path)

@@ -105,7 +105,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def percent(share: float, digits: int = 3) -> str:
     """A share as a percentage; of one below 0.001 % only that is said."""
-    return "< 0.001 %" if 0 < share < 1e-5 else f"{number(100 * share, digits)} %"
+    return "<\u00a00.001\u00a0%" if 0 < share < 1e-5 else f"{number(100 * share, digits)}\u00a0%"
 
 
 def closeness(verdict: Verdict) -> float | None:
