@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ncollapse.cli import _certify, _demo, _flow, _measure, _reproduce
+from ncollapse.cli import _certify, _demo, _flow, _free, _measure, _reproduce
 from ncollapse.cli._output import INTERRUPTED
 
 app = typer.Typer(
@@ -17,10 +17,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("demo")(_demo.demo)
+_flow.app.command("ulpm")(_free.ulpm)
+_flow.app.command("ufm")(_free.ufm)
+_flow.app.command("upfm-ce")(_free.upfm("upfm-ce"))
+_flow.app.command("upfm-l2")(_free.upfm("upfm-l2"))
 app.add_typer(_flow.app, name="flow")
 app.command("measure")(_measure.measure)
 app.command("certify")(_certify.certify)
 app.command("boundary")(_certify.boundary)
+app.command("minimiser")(_free.minimiser)
 app.command("reproduce")(_reproduce.reproduce)
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
 
-from ncollapse._checks import check_positive
+from ncollapse._checks import Array, check_positive
 from ncollapse.data import Dataset
 from ncollapse.models._model import Parameters, log_cross_entropy, sample_margins
 
@@ -30,11 +30,11 @@ class ReLUNetwork:
     Conserved: ‖w_j‖² − ‖v_j‖² for every neuron.
     """
 
-    coordinates: jax.Array
+    coordinates: Array
     """Inputs in the basis, ``(N, r)``."""
-    one_hot: jax.Array
+    one_hot: Array
     """Labels, ``(N, K)``."""
-    basis: jax.Array
+    basis: Array
     """Orthonormal rows ``(r, d)`` that span the inputs."""
     name: str = field(default="relu2", metadata={"static": True})
     clock: Literal["log_loss"] = field(default="log_loss", metadata={"static": True})

@@ -16,6 +16,7 @@ __all__ = [
 ]
 
 _HONG = "ncollapse.papers.hong2025"
+_FREE = "ncollapse.papers._free_features"
 
 _EXPERIMENTS = (
     Experiment(
@@ -45,6 +46,41 @@ _EXPERIMENTS = (
         "the largest n per class that is feasible, on real digits and clothing, with certificates",
         f"{_HONG}.images",
         "largest_counts",
+    ),
+    Experiment(
+        "hong2025.theorem2",
+        "Minimisers of positive features",
+        "where flows end across the collapse threshold, against the closed forms",
+        _FREE,
+        "theorem2",
+    ),
+    Experiment(
+        "ji2022.example31",
+        "A critical point that is not optimal",
+        "the loss along the direction of most negative curvature, and along the paper's curve",
+        _FREE,
+        "ji_example31",
+    ),
+    Experiment(
+        "ji2022.figure2",
+        "The layer-peeled model to the end of time",
+        "four metrics over log log t, with 10⁵ epochs of gradient descent beside the flow",
+        _FREE,
+        "ji_figure2",
+    ),
+    Experiment(
+        "mixon2022.figure1",
+        "Strong collapse from small starts",
+        "errors in SNC1, SNC2 and SNC3 over time, with the exact flow on the invariant subspace",
+        _FREE,
+        "mixon_figure1",
+    ),
+    Experiment(
+        "mixon2022.figure2",
+        "How near the invariant subspace",
+        "relative distance to the subspace on which the flow is exactly solvable",
+        _FREE,
+        "mixon_figure2",
     ),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ncollapse.metrics import Measurement, breakdown
 from ncollapse.report._page import Fact, Page, Section, Table, number
@@ -52,5 +53,5 @@ def write_measurement(found: Measurement, name: str, path: str | Path) -> None:
     Path(path).write_text(render(measurement_page(found, name)), encoding="utf-8")
 
 
-def _values(row: dict[str, object]) -> list[object]:
+def _values(row: dict[str, Any]) -> list[Any]:
     return list(row.values())

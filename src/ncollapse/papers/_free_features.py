@@ -1,0 +1,82 @@
+"""The experiments on free features as `ncollapse reproduce` runs them: compute, draw, judge.
+
+All run on this machine in one process, so a scheduler has nothing to do and is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ncollapse.papers._registry import Findings
+from ncollapse.papers._style import theme
+from ncollapse.papers.hong2025.minimisers import plot_theorem2
+from ncollapse.papers.hong2025.minimisers import theorem2 as compute_theorem2
+from ncollapse.papers.ji2022 import example31 as compute_example31
+from ncollapse.papers.ji2022 import figure2 as compute_ji
+from ncollapse.papers.ji2022 import plot_example31, plot_figure2
+from ncollapse.papers.mixon2022 import figures, plot_figure1
+from ncollapse.papers.mixon2022 import plot_figure2 as plot_mixon
+
+
+def mixon_figure1(*, scale: str, out: Path, scheduler: str | None) -> Findings:
+    """Errors in SNC1, SNC2 and SNC3 from several small starts."""
+    settings = {"sizes": (1e-1, 1e-2)} if scale == "quick" else {}
+    return _run("figure1", figures, settings, _flat(plot_figure1), (1, 3), out, scheduler)
+
+
+def mixon_figure2(*, scale: str, out: Path, scheduler: str | None) -> Findings:
+    """Distance to the invariant subspace from the same starts."""
+    settings = {"sizes": (1e-1, 1e-2)} if scale == "quick" else {}
+    return _run("figure2", figures, settings, _first(plot_mixon), (1, 1), out, scheduler)
+
+
+def ji_figure2(*, scale: str, out: Path, scheduler: str | None) -> Findings:
+    """Four metrics of the layer-peeled model over log log t, with gradient descent beside."""
+    settings = {"epochs": 2_000} if scale == "quick" else {}
+    return _run("figure2", compute_ji, settings, _flat(plot_figure2), (2, 2), out, scheduler)
+
+
+def ji_example31(*, scale: str, out: Path, scheduler: str | None) -> Findings:
+    """A KKT point that is not optimal, and the way down from it."""
+    return _run("example31", compute_example31, {}, _first(plot_example31), (1, 1), out, scheduler)
+
+
+def theorem2(*, scale: str, out: Path, scheduler: str | None) -> Findings:
+    """Where flows of the positive-feature models end, against the closed forms."""
+    settings = {"shares": (0.2, 0.8, 1.1), "seeds": (0, 1)} if scale == "quick" else {}
+    draw = _flat(plot_theorem2)
+    return _run("theorem2", compute_theorem2, settings, draw, (1, 2), out, scheduler)
+
+
+def _run(
+    stem: str,
+    compute: Callable[..., Any],
+    settings: Mapping[str, Any],
+    plot: Callable[[Any, Any], Any],
+    shape: tuple[int, int],
+    out: Path,
+    scheduler: str | None,
+) -> Findings:
+    if scheduler is not None:
+        raise ValueError("scheduler is for sweeps; this experiment runs in one process")
+    result = compute(**settings)
+    picture, data = out / f"{stem}.png", out / f"{stem}.json"
+    with theme("light"):
+        figure = Figure(figsize=(4.6 * shape[1], 3.8 * shape[0]), layout="constrained")
+        plot(result, figure.subplots(*shape, squeeze=False))
+        figure.savefig(picture, dpi=150)
+    data.write_text(json.dumps(result.to_dict(), sort_keys=True), encoding="utf-8")
+    return Findings([picture, data], result.verdicts, settings)
+
+
+def _first(plot: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda result, axes: plot(result, axes.flat[0])
+
+
+def _flat(plot: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda result, axes: plot(result, list(axes.flat))
