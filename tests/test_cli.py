@@ -185,3 +185,23 @@ def test_version(capsys):
     status, out, _ = call(capsys, "--version")
     assert status == 0
     assert out.count(".") >= 2
+
+
+def test_free_features_from_the_shell(capsys):
+    shape = ["--classes", 3, "--per-class", 4]
+    arguments = ["flow", "ulpm", *shape, "--dim", 5, "--until", 20, "--json"]
+    status, out, err = call(capsys, *arguments)
+    record = json.loads(out)
+    assert (status, err) == (0, "")
+    expected = {"margin", "margin_bound_ratio", "kkt_epsilon", "kkt_delta", "loss_gap", "metrics"}
+    assert expected | {"log_time", "conserved_drift", "evaluations"} <= record.keys()
+    strengths = ["--lambda-w", 1e-2, "--lambda-h", 1e-2]
+    status, out, _ = call(capsys, "minimiser", "upfm-ce", *shape, *strengths, "--json")
+    record = json.loads(out)
+    assert status == 0
+    assert record["a"] > 0
+    assert record["certificate"]["smallest_eigenvalue"] >= -1e-12
+    assert call(capsys, "minimiser", "upfm-ce", *strengths)[0] == 0
+    assert "model must be one of" in call(capsys, "minimiser", "x", *strengths)[2]
+    flat = ["flow", "ulpm", "--classes", 5, "--dim", 2]
+    assert "dim" in call(capsys, *flat)[2]

@@ -6,7 +6,8 @@ import matplotlib
 import numpy as np
 import pytest
 
-from ncollapse.papers import hong2025_minimisers, ji2022, mixon2022
+from ncollapse.papers import ji2022, mixon2022
+from ncollapse.papers.hong2025 import minimisers
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -63,8 +64,8 @@ def test_ji2022_example_31(axes):
 
 
 def test_hong2025_theorem_2_on_both_sides_of_the_threshold(axes):
-    result = hong2025_minimisers.theorem2(shares=(0.2, 1.5), seeds=(0, 1))
+    result = minimisers.theorem2(shares=(0.2, 1.5), seeds=(0, 1))
     assert set(statuses(result).values()) == {"holds"}
     assert result.predicted["upfm-ce"][0] > 0.0 == result.predicted["upfm-ce"][1]
     json.dumps(result.to_dict())
-    assert len(hong2025_minimisers.plot_theorem2(result, axes[:2])) == 4
+    assert len(minimisers.plot_theorem2(result, axes[:2])) == 4
