@@ -168,7 +168,7 @@ def report(rows, compiling, ends, budget, alone, member) -> str:
         if len(times) < len(levels):
             return f"not in {budget:g} s"
         median = statistics.median(times)
-        return f"{median:.3g} s" if base == median else f"{median:.3g} s ({median / base:.0f}×)"
+        return f"{median:.3g} s" if base == median else f"{median:.3g} s ({median / base:.2g}×)"
 
     lines = [
         "# Flow against gradient descent",
