@@ -11,12 +11,8 @@ log t = log r + log(1/L).
 """
 
 from ncollapse.flow import _available as _available
-from ncollapse.flow._integrate import (
-    REACHABLE,
-    gradient_flow,
-    gradient_flow_ensemble,
-    stack_starts,
-)
+from ncollapse.flow._ensemble import gradient_flow_ensemble, stack_starts
+from ncollapse.flow._integrate import REACHABLE, gradient_flow
 from ncollapse.flow._trajectory import Ensemble, Trajectory
 from ncollapse.flow.descent import Descent, descend
 from ncollapse.flow.steppers import Rosenbrock

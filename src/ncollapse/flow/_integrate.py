@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -13,10 +11,18 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optimistix
 
 from ncollapse._checks import check_positive
-from ncollapse.flow._trajectory import INTERRUPTED, Ensemble, Recorder, Trajectory
+from ncollapse.flow._solve import (
+    compiled,
+    descended,
+    first_step,
+    limits_of,
+    log_time,
+    solve,
+    squared_norm,
+)
+from ncollapse.flow._trajectory import INTERRUPTED, Recorder, Trajectory
 from ncollapse.flow.steppers import MatrixFree
 from ncollapse.models import Model, Parameters
 
@@ -24,7 +30,6 @@ REACHABLE = 1e8
 """Largest log(1/L) that is accepted as a goal: the flow grows ever stiffer on the way there."""
 _STEPS_PER_CHUNK = 256
 _STEPS_PER_SNAPSHOT = 4
-_MEMBERS_TOGETHER = 8  # on a CPU: more would wait for the slowest and fall out of its cache
 
 
 def gradient_flow(
@@ -76,14 +81,14 @@ def gradient_flow(
     began = time.perf_counter()
     with jax.enable_x64(True):
         start = {name: np.asarray(leaf, np.float64) for name, leaf in start.items()}
-        survey, survey_seconds = _compiled(partial(_survey), model, start)
+        survey, survey_seconds = compiled(partial(_survey), model, start)
         begin = {name: np.asarray(value) for name, value in survey(model, start).items()}
         _check_start(start, begin, log_inverse_loss)
         recorder = Recorder(model, begin["invariants"], start)
         quadrature = model.clock == "log_loss" and isinstance(solver, MatrixFree)
         state, now, step = (start, np.zeros(())), np.zeros(()), begin["first_step"]
-        limits = _limits(start, log_inverse_loss, s, rtol)
-        advance, advance_seconds = _compiled(
+        limits = limits_of(start, log_inverse_loss, s, rtol)
+        advance, advance_seconds = compiled(
             partial(_advance, solver=solver), model, state, now, step, limits
         )
         compile_seconds = survey_seconds + advance_seconds
@@ -115,143 +120,18 @@ def gradient_flow(
         )
 
 
-def gradient_flow_ensemble(
-    model: Model,
-    starts: Parameters,
-    *,
-    log_inverse_loss: float = 300.0,
-    s: float = np.inf,
-    rtol: float = 1e-5,
-    solver: diffrax.AbstractSolver | None = None,
-    max_steps: int = 16_384,
-) -> Ensemble:
-    """`gradient_flow` from S starts in one vectorised call, keeping only the ends.
-
-    On an accelerator all members advance together; on a CPU in small batches, one a core. With a
-    matrix-free solver ``log_time`` is log(1/L) − log ‖∇ log L‖², its leading term late.
-
-    ``starts`` has a leading dimension S on every leaf (see `stack_starts`). A member that has not
-    reached the goal after ``max_steps`` steps says so in ``reached``.
-    """
-    check_positive("rtol", rtol)
-    began = time.perf_counter()
-    starts = {name: np.asarray(leaf, np.float64) for name, leaf in starts.items()}
-    limits = _limits(starts, log_inverse_loss, s, rtol)
-    size = len(next(iter(starts.values())))
-    together = size if jax.default_backend() != "cpu" else min(size, _MEMBERS_TOGETHER)
-    batches = [
-        {
-            name: leaf[np.minimum(np.arange(i, i + together), size - 1)]
-            for name, leaf in starts.items()
-        }
-        for i in range(0, size, together)
-    ]
-    with jax.enable_x64(True):
-        run, compile_seconds = _compiled(
-            partial(
-                _run_together,
-                solver=diffrax.Bosh3() if solver is None else solver,
-                max_steps=max_steps,
-            ),
-            model,
-            batches[0],
-            limits,
-        )
-
-    def run_batch(batch: Parameters) -> dict[str, Any]:
-        with jax.enable_x64(True):
-            return jax.tree.map(np.asarray, run(model, batch, limits))
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        ends = list(pool.map(run_batch, batches))
-    joined = jax.tree.map(lambda *leaves: np.concatenate(leaves)[:size], *ends)
-    return Ensemble(
-        model=model,
-        **joined,
-        seconds=time.perf_counter() - began - compile_seconds,
-        compile_seconds=compile_seconds,
-    )
-
-
-def stack_starts(starts: list[Parameters]) -> dict[str, np.ndarray]:
-    """Stack parameter trees of equal shapes along a new leading dimension."""
-    return {name: np.stack([start[name] for start in starts]) for name in starts[0]}
-
-
-def _vector_field(_s: Any, state: Any, args: Any, *, timed: bool) -> Any:
-    model, _goal = args
-    parameters, scaled_time = state
-    gradient = jax.grad(_descended(model))(parameters)
-    velocity = jax.tree.map(jnp.negative, gradient)
-    if not timed:
-        return velocity, jnp.zeros_like(scaled_time)
-    return velocity, 1.0 - scaled_time * _squared_norm(gradient)
-
-
-def _descended(model: Any) -> Callable[[Any], jax.Array]:
-    return model.loss if model.clock == "time" else model.log_loss
-
-
-def _is_timed(model: Any, solver: Any) -> bool:
-    """Whether r = t·L is integrated beside θ. It would spoil the symmetry of the Jacobian."""
-    return model.clock == "log_loss" and not isinstance(solver, MatrixFree)
-
-
-def _log_time(model: Any, s: Any, scaled_time: Any, log_loss: Any) -> jax.Array:
-    return jnp.log(s) if model.clock == "time" else jnp.log(scaled_time) - log_loss
-
-
-def _squared_norm(tree: Any) -> jax.Array:
-    return sum((jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)), start=jnp.zeros(()))
-
-
-def _distance_to_goal(t: Any, y: Any, args: Any, **_: Any) -> jax.Array:
-    model, goal = args
-    return (-model.log_loss(y[0]) - goal) / jnp.maximum(jnp.abs(goal), 1.0)
-
-
-def _solve(
-    model: Any,
-    state: Any,
-    now: Any,
-    step: Any,
-    limits: Any,
-    *,
-    solver: Any,
-    max_steps: int,
-    saveat: Any,
-) -> Any:
-    return diffrax.diffeqsolve(
-        diffrax.ODETerm(partial(_vector_field, timed=_is_timed(model, solver))),
-        solver,
-        now,
-        limits["end"],
-        step,
-        state,
-        (model, limits["goal"]),
-        saveat=saveat,
-        stepsize_controller=diffrax.PIDController(
-            rtol=limits["rtol"], atol=limits["atol"], pcoeff=0.3, icoeff=0.4
-        ),
-        event=diffrax.Event(_distance_to_goal, optimistix.Newton(rtol=1e-9, atol=1e-9)),
-        max_steps=max_steps,
-        throw=False,
-        adjoint=diffrax.ForwardMode(),
-    )
-
-
 def _record(s: Any, state: Any, args: Any) -> dict[str, Any]:
     model, _goal = args
     parameters, scaled_time = state
     log_loss = model.log_loss(parameters)
-    gradient = jax.grad(_descended(model))(parameters)
-    squared = _squared_norm(parameters)
+    gradient = jax.grad(descended(model))(parameters)
+    squared = squared_norm(parameters)
     return {
         "s": s,
         "log_inverse_loss": -log_loss,
-        "log_time": _log_time(model, s, scaled_time, log_loss),
+        "log_time": log_time(model, s, scaled_time, log_loss),
         "norm": jnp.sqrt(squared),
-        "speed": jnp.sqrt(_squared_norm(gradient) / squared),
+        "speed": jnp.sqrt(squared_norm(gradient) / squared),
         "invariants": model.invariants(parameters),
         "observations": _as_float(model.observe(parameters)),
     }
@@ -272,7 +152,7 @@ def _advance(model: Any, state: Any, now: Any, step: Any, limits: Any, *, solver
         ),
         solver_state=True,
     )
-    solution = _solve(
+    solution = solve(
         model, state, now, step, limits, solver=solver, max_steps=_STEPS_PER_CHUNK, saveat=saveat
     )
     steps, snapshots, end = solution.ys
@@ -351,59 +231,14 @@ def _snapshot(s: Any, state: Any, _args: Any) -> dict[str, Any]:
     return {"s": s, "parameters": state[0]}
 
 
-def _run_together(
-    model: Any, starts: Any, limits: Any, *, solver: Any, max_steps: int
-) -> dict[str, Any]:
-    def run(start: Any) -> dict[str, Any]:
-        solution = _solve(
-            model,
-            (start, jnp.zeros(())),
-            0.0,
-            _first_step(model, start),
-            limits,
-            solver=solver,
-            max_steps=max_steps,
-            saveat=diffrax.SaveAt(t1=True),
-        )
-        parameters, scaled_time = jax.tree.map(lambda leaf: leaf[-1], solution.ys)
-        log_loss = model.log_loss(parameters)
-        speed = _squared_norm(jax.grad(model.log_loss)(parameters))
-        ended = scaled_time if _is_timed(model, solver) else 1.0 / speed
-        moved = jnp.abs(model.invariants(parameters) - model.invariants(start))
-        change = jnp.max(moved, initial=0.0)
-        return {
-            "s": solution.ts[-1],
-            "log_time": _log_time(model, solution.ts[-1], ended, log_loss),
-            "log_inverse_loss": -log_loss,
-            "drift": change / _squared_norm(parameters),
-            "parameters": parameters,
-            "reached": solution.result == diffrax.RESULTS.event_occurred,
-            "steps": solution.stats["num_steps"],
-        }
-
-    return jax.vmap(run)(starts)
-
-
 def _survey(model: Any, start: Any) -> dict[str, Any]:
     """What is to be known of a start before the first step."""
     return {
         "log_loss": model.log_loss(start),
-        "first_step": _first_step(model, start),
-        "rate": _squared_norm(jax.grad(model.log_loss)(start)),
+        "first_step": first_step(model, start),
+        "rate": squared_norm(jax.grad(model.log_loss)(start)),
         "invariants": model.invariants(start),
     }
-
-
-def _first_step(model: Model, start: Parameters) -> jax.Array:
-    speed = _squared_norm(jax.grad(_descended(model))(start)) / _squared_norm(start)
-    return 1e-2 / jnp.sqrt(speed)
-
-
-def _limits(start: Parameters, goal: float, end: float, rtol: float) -> dict[str, np.ndarray]:
-    flat = np.concatenate([np.ravel(leaf) for leaf in start.values()])
-    atol = rtol * np.sqrt(np.mean(flat**2))
-    limits = {"goal": goal, "end": end, "rtol": rtol, "atol": atol}
-    return {name: np.asarray(value, np.float64) for name, value in limits.items()}
 
 
 def _check_start(start: Parameters, begin: dict[str, np.ndarray], goal: float) -> None:
@@ -418,17 +253,3 @@ def _check_start(start: Parameters, begin: dict[str, np.ndarray], goal: float) -
             f"log_inverse_loss must lie above the start's {level:.6g} and at most {REACHABLE:g}, "
             f"but it is {goal:g}"
         )
-
-
-_executables: dict[Any, Any] = {}
-
-
-def _compiled(function: partial[Any], *args: Any) -> tuple[Callable[..., Any], float]:
-    """``function`` compiled for arguments of these shapes, and the seconds that took just now."""
-    leaves, structure = jax.tree.flatten(args)
-    shapes = tuple((np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
-    key = function.func, repr(function.keywords), structure, shapes
-    began = time.perf_counter()
-    if key not in _executables:
-        _executables[key] = jax.jit(function).lower(*args).compile()
-    return _executables[key], time.perf_counter() - began
