@@ -1,5 +1,15 @@
 """What the theorems predict, one module a subject."""
 
+from ncollapse.theory import (
+    boundary,
+    generalisation,
+    landscape,
+    layer_peeled,
+    margins,
+    minimisers,
+    random_features,
+    unconstrained,
+)
 from ncollapse.theory.boundary import (
     PhaseBoundary,
     gordon_bound,
@@ -14,10 +24,18 @@ __all__ = [
     "PhaseBoundary",
     "ReLULimit",
     "best_error",
+    "boundary",
+    "generalisation",
     "gordon_bound",
+    "landscape",
+    "layer_peeled",
+    "margins",
     "max_margin",
+    "minimisers",
     "phase_boundary",
+    "random_features",
     "relu_limit",
     "theorem5a_bound",
+    "unconstrained",
     "union_bound",
 ]
