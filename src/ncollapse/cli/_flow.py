@@ -18,11 +18,6 @@ from ncollapse.cli._output import (
 app = typer.Typer(help="Follow gradient flow to the end of time.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Follow gradient flow to the end of time."""
-
-
 @app.command("relu2")
 def relu2(
     data: Annotated[Path, typer.Option(help="npz file with inputs (N, d) and labels (N,).")],
