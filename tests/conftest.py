@@ -4,15 +4,24 @@ import importlib
 
 import pytest
 
+from ncollapse.stats import _arrays
+
 NAMESPACES = {
     "numpy": "array_api_compat.numpy",
     "torch": "array_api_compat.torch",
     "jax": "jax.numpy",
     "strict": "array_api_strict",
 }
+ON_A_DEVICE = ("torch", "jax")
 
 
-@pytest.fixture(params=list(NAMESPACES))
-def xp(request):
-    """An array namespace: NumPy, PyTorch, JAX and array-api-strict in turn."""
-    return importlib.import_module(NAMESPACES[request.param])
+@pytest.fixture(params=[*NAMESPACES, *(f"{name} on a device" for name in ON_A_DEVICE)])
+def xp(request, monkeypatch):
+    """An array namespace: NumPy, PyTorch, JAX and array-api-strict in turn.
+
+    PyTorch and JAX come twice: as arrays in CPU memory, which NumPy shares, and as on a device.
+    """
+    name, _, on_a_device = request.param.partition(" on ")
+    if on_a_device:
+        monkeypatch.setattr(_arrays, "on_host", lambda _: False)
+    return importlib.import_module(NAMESPACES[name])

@@ -12,7 +12,17 @@ from array_api_compat import array_namespace
 from ncollapse._checks import Array, check_finite, check_labels
 from ncollapse.metrics._frame import UndefinedMetricError, check_bias, matching_weight
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import add_at, double, exact, like, row_dots, tiles, to_numpy, zeros
+from ncollapse.stats._arrays import (
+    add_at,
+    double,
+    exact,
+    host_view,
+    like,
+    row_dots,
+    tiles,
+    to_numpy,
+    zeros,
+)
 from ncollapse.stats._class_stats import as_labels, check_features, working
 from ncollapse.stats._labels import labels_to_indices
 
@@ -93,7 +103,7 @@ class SampleStats:
                 f"but their shape is {tuple(features.shape)}"
             )
         with exact(self.summary.means):
-            features = working(like(features, self.summary.means))
+            features = like(host_view(working(features)), self.summary.means)
             labels = check_labels("labels", as_labels(labels, features), features.shape[0])
             if features.shape[0] == 0:
                 return self

@@ -79,13 +79,19 @@ def zeros(shape: tuple[int, ...], dtype: Any, example: Array) -> Array:
 
 
 def host_view(array: Array) -> Array:
-    """A JAX array in CPU memory as the NumPy array that shares it; anything else as it is.
+    """A JAX or PyTorch array in CPU memory as the NumPy array that shares it; others as they are.
 
-    JAX compiles every operation anew for every shape, NumPy does not.
+    JAX compiles every operation anew for every shape; PyTorch multiplies a matrix with its own
+    transpose as a general product, twice the work of NumPy's symmetric update.
     """
-    if is_jax_array(array) and all(place.platform == "cpu" for place in array.devices()):
-        return np.asarray(array)
-    return array
+    return to_numpy(array) if on_host(array) else array
+
+
+def on_host(array: Array) -> bool:
+    """Whether it is a JAX or PyTorch array in CPU memory."""
+    if is_jax_array(array):
+        return all(place.platform == "cpu" for place in array.devices())
+    return is_torch_array(array) and array.device.type == "cpu"
 
 
 def double(array: Array) -> Array:
@@ -170,18 +176,11 @@ def class_sums(
     if is_numpy_array(matrix):
         return _class_sums_numpy(labels, matrix, weights, num_classes)
     xp = array_namespace(matrix)
-    on_cpu = is_torch_array(matrix) and matrix.device.type == "cpu"
-    if on_cpu and num_classes > FEW_CLASSES:  # no BLAS there, so no second pool of threads
-        present, *sums = _class_sums_numpy(
-            labels.numpy(), matrix.numpy(), weights.numpy(), num_classes
-        )
-        found = [None if array is None else xp.from_numpy(array) for array in (present, *sums)]
-        return found[0], found[1], found[2]
     present = None
     if num_classes > matrix.shape[0]:
         present, labels = xp.unique_inverse(labels)
         num_classes = present.shape[0]
-    if is_torch_array(matrix) and not on_cpu:
+    if is_torch_array(matrix):
         empty = matrix.new_zeros((num_classes, matrix.shape[1]))
         weighted = matrix * weights[:, None]
         return present, empty.index_add(0, labels, matrix), empty.index_add(0, labels, weighted)
@@ -220,17 +219,7 @@ def _class_sums_numpy(
 
 
 def add_gram(target: Array, matrix: Array) -> Array:
-    """``target + matrixᵀ matrix``, of which only the upper triangle is promised.
-
-    NumPy's product of a matrix with its own transpose is a symmetric rank-k update. PyTorch's is a
-    general product, so on a CPU the triangle is covered by panels, which halves the work.
-    """
-    if is_torch_array(matrix) and matrix.device.type == "cpu":
-        width = max(256, matrix.shape[1] // 8)
-        for start in range(0, matrix.shape[1], width):
-            panel = matrix[:, start : start + width]
-            target[start : start + width, start:] += panel.T @ matrix[:, start:]
-        return target
+    """``target + matrixᵀ matrix``, of which only the upper triangle is promised."""
     xp = array_namespace(matrix)
     product = xp.matmul(matrix.T, matrix)
     if writeable(target):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_numpy_array, is_torch_array
+from array_api_compat import array_namespace, device, is_numpy_array
 
 from ncollapse._checks import Array
 from ncollapse.stats._arrays import (
@@ -95,41 +94,28 @@ def _shift_in_place(
     features: Array, labels: Array, reference: Array, shifted: Array
 ) -> tuple[Array, Array]:
     count, dim = features.shape
-    if is_torch_array(features) and features.device.type != "cpu":
+    if not is_numpy_array(features):
         origin = reference.index_select(0, labels)
         shifted.copy_(features - origin)
         return double(row_dots(shifted, shifted)), double(row_dots(shifted, origin))
-    shift = _shift_block_numpy if is_numpy_array(features) else _shift_block_torch
-    xp = array_namespace(features)
-    squares = xp.empty((count,), dtype=xp.float64, device=device(features))
-    along = xp.empty((count,), dtype=xp.float64, device=device(features))
+    squares, along = np.empty(count), np.empty(count)
     block = max(16, BLOCK_BYTES // (dim * shifted.itemsize))
-    scratch = xp.empty((min(block, count), dim), dtype=reference.dtype, device=device(features))
+    scratch = np.empty((min(block, count), dim), dtype=reference.dtype)
     for tile in tiles(count, block):
         origin = scratch[: tile.stop - tile.start]
-        squares[tile], along[tile] = shift(
+        squares[tile], along[tile] = _shift_block(
             features[tile], labels[tile], reference, origin, shifted[tile]
         )
     return squares, along
 
 
-def _shift_block_numpy(
+def _shift_block(
     features: Array, labels: Array, reference: Array, origin: Array, shifted: Array
 ) -> tuple[Array, Array]:
     np.take(reference, labels, axis=0, out=origin, mode="clip")
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by the caller
         np.subtract(features, origin, out=shifted)
         return np.vecdot(shifted, shifted), np.vecdot(shifted, origin)
-
-
-def _shift_block_torch(
-    features: Array, labels: Array, reference: Array, origin: Array, shifted: Array
-) -> tuple[Array, Array]:
-    torch = sys.modules["torch"]
-    torch.index_select(reference, 0, labels, out=origin)
-    torch.sub(features, origin, out=shifted)
-    vecdot = torch.linalg.vecdot
-    return vecdot(shifted, shifted), vecdot(shifted, origin)
 
 
 def row_scalars(
