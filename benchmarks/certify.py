@@ -78,7 +78,7 @@ def timed(run: Callable, *arguments: object) -> tuple:
 def measure(means: np.ndarray, n: int, ratio: float, seeds: int, peers: dict[str, Solver]) -> dict:
     ours, proven, verdicts, verified = [], [], [], 0
     others: dict[str, list[float]] = {name: [] for name in peers}
-    unequal = dict.fromkeys(peers, 0)
+    unequal: dict[str, list[str]] = {name: [] for name in peers}
     for seed in range(seeds):
         data = gaussian_mixture(means, n, SIGMA, round(ratio * n), seed)
         own, rest = data.inputs[data.labels == 0], data.inputs[data.labels != 0]
@@ -91,7 +91,8 @@ def measure(means: np.ndarray, n: int, ratio: float, seeds: int, peers: dict[str
             taken, told = timed(peer, own, rest)
             others[name].append(taken)
             verdict = "feasible" if isinstance(answer, Direction) else "infeasible"
-            unequal[name] += told != verdict
+            if told != verdict:
+                unequal[name].append(told)
         verdicts.append(verdict)
         verified += check.verified
     return {
@@ -114,8 +115,8 @@ def row(setting: str, ratio: float, seeds: int, found: dict) -> str:
         f"{1e3 * found['proven']:.1f}",
     ]
     for name, seconds in found["peers"].items():
-        bad = f", {found['unequal'][name]} other verdicts" if found["unequal"][name] else ""
-        cells.append(f"{seconds:.2f} s, {seconds / found['proven']:.0f}×{bad}")
+        told = "".join(f", once: {other}" for other in found["unequal"][name])
+        cells.append(f"{seconds:.2f} s, {seconds / found['proven']:.0f}×{told}")
     return "| " + " | ".join(cells) + " |"
 
 

@@ -3,6 +3,7 @@
 import importlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,23 +33,29 @@ def feasible_by_linear_program(own, rest):
 
 
 @pytest.mark.parametrize("seed", range(6), ids="seed {}".format)
-def test_bisection_equals_a_scan_of_linear_programs(seed):
+@pytest.mark.parametrize("predicted", [None, 0.0, 9.0], ids="prediction {}".format)
+def test_search_equals_a_scan_of_linear_programs_whatever_is_predicted(
+    seed, predicted, monkeypatch
+):
     means, dims = np.eye(2), list(range(20, 41, 2))
     data = gaussian_mixture(means, 20, 0.6, dims[-1], seed)
     scan = [
         feasible_by_linear_program(data.of_class(0)[:, :dim], data.of_class(1)[:, :dim])
         for dim in dims
     ]
-    found = _transition.bisect(means, 0.6, 20, dims, seed)
+    if predicted is not None:
+        boundary = SimpleNamespace(ratio=predicted)
+        monkeypatch.setattr(_transition, "phase_boundary", lambda means, sigma: boundary)
+    found = _transition.search(means, 0.6, 20, dims, seed)
     assert found["feasible"] == sum(scan)
     assert scan == sorted(scan)
-    assert found["proven"] == found["verdicts"] <= 4
+    assert found["proven"] == found["verdicts"] <= len(dims)
 
 
 def test_an_unproven_verdict_counts_as_infeasible_and_is_reported(monkeypatch):
     monkeypatch.setattr(_transition, "proven_verdict", lambda own, rest: None)
-    found = _transition.bisect(np.eye(2), 0.6, 5, [5, 6, 7], 0)
-    assert found == {"feasible": 0, "verdicts": 2, "proven": 0}
+    found = _transition.search(np.eye(2), 0.6, 5, [5, 6, 7], 0)
+    assert found["feasible"] == found["proven"] == 0 < found["verdicts"]
 
 
 def made_up(settings, feasible):
