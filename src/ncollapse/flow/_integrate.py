@@ -29,6 +29,8 @@ from ncollapse.models import Model, Parameters
 REACHABLE = 1e8
 """Largest log(1/L) that is accepted as a goal: the flow grows ever stiffer on the way there."""
 _STEPS_PER_CHUNK = 256
+_STEPS_PER_STIFF_CHUNK = 32
+"""Landing on the goal repeats a chunk of these, whose steps are few and dear."""
 _STEPS_PER_SNAPSHOT = 4
 
 
@@ -152,8 +154,16 @@ def _advance(model: Any, state: Any, now: Any, step: Any, limits: Any, *, solver
         ),
         solver_state=True,
     )
+    stiff = isinstance(solver, MatrixFree)
     solution = solve(
-        model, state, now, step, limits, solver=solver, max_steps=_STEPS_PER_CHUNK, saveat=saveat
+        model,
+        state,
+        now,
+        step,
+        limits,
+        solver=solver,
+        max_steps=_STEPS_PER_STIFF_CHUNK if stiff else _STEPS_PER_CHUNK,
+        saveat=saveat,
     )
     steps, snapshots, end = solution.ys
     taken = solution.stats["num_accepted_steps"]
