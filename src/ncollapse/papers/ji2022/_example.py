@@ -102,5 +102,5 @@ def plot_example31(result: Example, axis: Any) -> list[Any]:
     axis.axhline(0.0, color="0.7", lw=1)
     axis.set_xlabel("angle on the sphere")
     axis.set_ylabel("log L − log L(start)")
-    axis.legend()
+    axis.legend(loc="lower left")
     return drawn

@@ -128,7 +128,9 @@ def plot_figure2(result: Figure2, axes: Sequence[Any]) -> list[Any]:
                 epochs[shown], trained.observations[name][shown], f"C{index}.", label=f"{name}, GD"
             )
         anchor = path.observations[names[0]][-1] * path.log_time[-1]
-        drawn += axis.loglog(path.log_time[seen], anchor / path.log_time[seen], "0.7", lw=1)
+        drawn += axis.loglog(
+            path.log_time[seen], anchor / path.log_time[seen], "0.7", lw=1, label="∝ 1/log t"
+        )
         axis.set_title(title)
         axis.set_xlabel("log t (log scale)")
         axis.legend(fontsize="x-small")

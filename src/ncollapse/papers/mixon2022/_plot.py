@@ -32,7 +32,11 @@ def plot_figure1(result: Starts, axes: Sequence[Any]) -> list[Any]:
                 floor = 1e-12
                 shown = start.predicted[name] > floor
                 drawn += axis.loglog(
-                    start.time[shown], start.predicted[name][shown], f"C{index}--", alpha=0.7
+                    start.time[shown],
+                    start.predicted[name][shown],
+                    f"C{index}--",
+                    alpha=0.7,
+                    label="exact, on S" if index == 0 else None,
                 )
         axis.set_xlabel("time")
         axis.set_ylabel(_LABELS[name])
