@@ -42,13 +42,15 @@ def animate(run: FreeRun, *, frames: int = 121, look: Theme = "light") -> Any:
         {"label": label, "method": "animate", "args": [[name], _immediately(0)]}
         for name, label in zip(names, film.ticks, strict=True)
     ]
-    slider = {"steps": steps, "currentvalue": {"prefix": "log t = "}, "pad": {"t": 30}, "x": 0.12}
-    slider["len"] = 0.88
+    beside = {"len": 0.78, "x": 0.22, "pad": {"t": 20}}
+    slider = {"steps": steps, "currentvalue": {"prefix": "log t = "}, **beside}
     buttons = [
         {"label": "Play", "method": "animate", "args": [None, _immediately(80)]},
         {"label": "Pause", "method": "animate", "args": [[None], _immediately(0)]},
     ]
-    menu = {"type": "buttons", "buttons": buttons, "x": 0.1, "y": 0, "pad": {"t": 30}}
+    place = {"x": 0.0, "xanchor": "left", "y": 0, "yanchor": "top", "pad": {"t": 50}}
+    menu = {"type": "buttons", "direction": "right", "showactive": False, **place}
+    menu["buttons"] = buttons
     layout = {**shown["layout"], "sliders": [slider], "updatemenus": [menu]}
     moved = [
         go.Frame(
