@@ -212,15 +212,14 @@ def test_free_features_from_the_shell(capsys):
 @pytest.mark.parametrize(
     ("model", "options"),
     [
-        ("ulpm", ["--until", 20]),
+        ("ulpm", ["--classes", 3, "--per-class", 4, "--dim", 5, "--until", 20]),
         ("ufm", ["--until", 20]),
         ("upfm-l2", ["--lambda-w", 1e-2, "--lambda-h", 1e-2]),
     ],
 )
 def test_free_features_write_a_page_that_moves(capsys, tmp_path, model, options):
     page = tmp_path / "run.html"
-    shape = ["--classes", 3, "--per-class", 3, "--dim", 6]
-    status, out, err = call(capsys, "flow", model, *shape, *options, "--html", page, "--json")
+    status, out, err = call(capsys, "flow", model, *options, "--html", page, "--json")
     assert (status, err) == (0, "")
     assert json.loads(out)["reached"] is True
     assert 'figure id="motion" class="animation"' in page.read_text(encoding="utf-8")

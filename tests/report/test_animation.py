@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -13,6 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from ncollapse.report import Page, Section, render
 from ncollapse.report._motion import motion
+from ncollapse.report._page import number
 from ncollapse.report.animation import animate, build_animation
 from ncollapse.report.free_features import check_page, free_features_page, write_free_features
 from ncollapse.unconstrained import flow_ulpm, flow_upfm
@@ -44,9 +46,17 @@ class Collector(HTMLParser):
         self.inside = False
 
 
-@pytest.fixture(scope="module", params=[3, 4])
+RUNS = {
+    "triangle": lambda: flow_ulpm(num_classes=3, per_class=4, dim=5, until=40.0),
+    "tetrahedron": lambda: flow_upfm(
+        "upfm-l2", num_classes=4, per_class=3, dim=8, lambda_w=0.01, lambda_h=0.01
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=RUNS)
 def run(request):
-    return flow_ulpm(num_classes=request.param, per_class=3, dim=6, until=40.0)
+    return RUNS[request.param]()
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +108,8 @@ def test_the_page_holds_the_frames(run, seen):
         assert np.isnan(rows[2::3]).all()
         assert not rows[0::3].any()
     assert film["labels"][0].startswith("t = 0 · log(1/L) = ")
-    assert "log(1/L) = 40 " in film["labels"][-1]
+    level = number(float(run.trajectory.log_inverse_loss[-1]))
+    assert f"log(1/L) = {level} " in film["labels"][-1]
     assert film["light"]["data"][1]["marker"] != film["dark"]["data"][1]["marker"]
 
 
@@ -122,7 +133,8 @@ def test_what_moves_can_be_read_and_driven_without_seeing_it(html, seen):
 def test_the_page_says_how_the_run_ended(run, html):
     page = free_features_page(run)
     assert run.trajectory.stopped in page.lead
-    assert [table.rows[0][0] for s in page.sections for table in s.tables] == ["margin"]
+    (theory,) = (table for section in page.sections for table in section.tables)
+    assert [name for name, _ in theory.rows] == list(run.theory)
     assert "run.json" in html
     assert "PNG files" not in html
 
@@ -137,17 +149,17 @@ def test_the_figure_for_notebooks_has_a_slider_a_button_and_the_same_frames(run)
         assert [list(trace.x) for trace in frame.data] == [row["x"] for row in rows]
 
 
-def test_positive_features_are_said_to_end_on_a_frame_that_is_a_simplex_once_centred():
-    run = flow_upfm("upfm-ce", num_classes=3, per_class=4, dim=6, lambda_w=0.01, lambda_h=0.01)
-    assert "nonnegative and end on orthogonal axes" in build_animation(run).caption
+def test_positive_features_are_said_to_end_on_a_frame_that_is_a_simplex_once_centred(run):
+    said = "nonnegative and end on orthogonal axes" in build_animation(run, frames=3).caption
+    assert said == (run.arguments["model"] == "upfm-l2")
 
 
-def test_large_classes_are_drawn_in_part_with_means_of_all():
-    run = flow_ulpm(num_classes=3, per_class=120, dim=4, until=3.0)
+def test_large_classes_are_drawn_in_part_with_means_of_all(run, monkeypatch):
+    monkeypatch.setattr("ncollapse.report.animation._MOST_DRAWN", 2)
     film, seen = build_animation(run, frames=3), motion(run, frames=3)
-    assert len(film.frames[0][0]["x"]) == 100
-    assert film.frames[-1][3]["x"] == pytest.approx(seen.means[-1, :, 0], abs=6e-5)
-    assert "first 100 features" in film.caption
+    assert len(film.frames[0][0]["x"]) == 2
+    assert film.frames[-1][-2]["x"] == pytest.approx(seen.means[-1, :, 0], abs=6e-5)
+    assert "first 2 features" in film.caption
 
 
 def test_words_of_an_animation_are_never_markup(run):
@@ -166,6 +178,6 @@ def test_a_number_of_classes_that_cannot_be_drawn_is_found_before_the_run(classe
 
 
 def test_a_missing_library_is_named_before_the_run(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "plotly.offline", None)
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
     with pytest.raises(ModuleNotFoundError, match=r"plotly.offline"):
         check_page(3)
