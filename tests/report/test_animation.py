@@ -125,7 +125,7 @@ def test_nothing_leaves_the_axes(run):
 def test_what_moves_can_be_read_and_driven_without_seeing_it(html, seen):
     labelled = {given["aria-label"] for given in seen.attributes if "aria-label" in given}
     assert "Time" in labelled
-    assert any("distance to the corners falls from" in label for label in labelled)
+    assert any("distance to their own corners goes from" in label for label in labelled)
     assert '<button type="button">Play</button>' in html
     assert "<noscript>" in html
 

@@ -80,8 +80,8 @@ def build_animation(run: FreeRun, *, frames: int = 121) -> Animation:
         title=f"Onto the {shape}",
         caption=_caption(run, classes),
         alt=(
-            f"Features of {classes} classes gather from a cloud at the corners of a {shape}; their "
-            f"distance to the corners falls from {number(float(seen.distance[0]))} to "
+            f"Features of {classes} classes, moving among the corners of a {shape}; their root mean square "
+            f"distance to their own corners goes from {number(float(seen.distance[0]))} to "
             f"{number(float(seen.distance[-1]))}."
         ),
         frames=film.frames,

@@ -76,7 +76,7 @@ def free_features_page(run: FreeRun) -> Page:
     )
     sections = [
         Section(
-            "How it collapsed",
+            "How it moved",
             "Collapse is three things at once: features of a class meet in one point, the points "
             "become a simplex, and the classifier's rows lie on them.",
             [_curves(run)],
