@@ -108,6 +108,8 @@ MISTAKES = {
     "wrong arrays": (["measure", "{data}"], "lacks the array features"),
     "unknown preset": (["measure", "{features}", "--preset", "x"], "preset must be one of"),
     "unwritable page": (["measure", "{features}", "--html", "/nowhere/x.html"], "/nowhere"),
+    "five corners": (["flow", "ulpm", "--html", "{tmp}/x.html"], "number of classes is 5"),
+    "no page there": (["flow", "ufm", "--html", "/nowhere/x.html"], "--html /nowhere"),
     "sigma": (["boundary", "--classes", 2, "--sigma", -1], "sigma must be positive"),
     "angle": (["boundary", "--classes", 3, "--sigma", 1, "--angle", 1], "--angle"),
     "means": (["boundary", "--classes", 3, "--sigma", 1, "--means", "x"], "--means"),
@@ -205,3 +207,19 @@ def test_free_features_from_the_shell(capsys):
     assert "model must be one of" in call(capsys, "minimiser", "x", *strengths)[2]
     flat = ["flow", "ulpm", "--classes", 5, "--dim", 2]
     assert "dim" in call(capsys, *flat)[2]
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("ulpm", ["--classes", 3, "--per-class", 4, "--dim", 5, "--until", 20]),
+        ("ufm", ["--until", 20]),
+        ("upfm-l2", ["--lambda-w", 1e-2, "--lambda-h", 1e-2]),
+    ],
+)
+def test_free_features_write_a_page_that_moves(capsys, tmp_path, model, options):
+    page = tmp_path / "run.html"
+    status, out, err = call(capsys, "flow", model, *options, "--html", page, "--json")
+    assert (status, err) == (0, "")
+    assert json.loads(out)["reached"] is True
+    assert 'figure id="motion" class="animation"' in page.read_text(encoding="utf-8")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ncollapse.cli._output import INTERRUPTED, flow_progress, print_facts, print_json
+from ncollapse.cli._output import (
+    INTERRUPTED,
+    check_writable_file,
+    flow_progress,
+    print_facts,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from ncollapse.unconstrained import FreeRun
@@ -19,6 +26,7 @@ Init = Annotated[float, typer.Option(help="Norm of the weights and of the featur
 Until = Annotated[float, typer.Option(help="Stop at this log(1/L).")]
 LambdaW = Annotated[float, typer.Option(help="Regularisation of the weights.")]
 LambdaH = Annotated[float, typer.Option(help="Regularisation of the features.")]
+Html = Annotated[Path | None, typer.Option(help="HTML page to write, for 3 or 4 classes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -29,11 +37,13 @@ def ulpm(
     seed: Seed = 0,
     init: Init = 1.0,
     until: Until = 400.0,
+    html: Html = None,
     json: Json = False,
 ) -> int:
     """Layer-peeled model with cross-entropy (ji2022), to the end of time."""
     from ncollapse.unconstrained import flow_ulpm
 
+    _check_page(html, classes)
     with flow_progress("ulpm") as progress:
         run = flow_ulpm(
             num_classes=classes,
@@ -44,7 +54,7 @@ def ulpm(
             until=until,
             on_progress=progress,
         )
-    return _show(run, json)
+    return _show(run, html, json)
 
 
 def ufm(
@@ -54,11 +64,13 @@ def ufm(
     seed: Seed = 0,
     init: Init = 1e-2,
     until: Until = 32.0,
+    html: Html = None,
     json: Json = False,
 ) -> int:
     """Unconstrained features with squared loss and bias (mixon2022)."""
     from ncollapse.unconstrained import flow_ufm
 
+    _check_page(html, classes)
     with flow_progress("ufm") as progress:
         run = flow_ufm(
             num_classes=classes,
@@ -69,7 +81,7 @@ def ufm(
             until=until,
             on_progress=progress,
         )
-    return _show(run, json)
+    return _show(run, html, json)
 
 
 def upfm(name: str) -> Any:
@@ -84,10 +96,12 @@ def upfm(name: str) -> Any:
         seed: Seed = 0,
         init: Init = 1.0,
         until: Annotated[float | None, typer.Option(help="Stop at this time.")] = None,
+        html: Html = None,
         json: Json = False,
     ) -> int:
         from ncollapse.unconstrained import flow_upfm
 
+        _check_page(html, classes)
         with flow_progress(name) as progress:
             run = flow_upfm(
                 name,
@@ -101,7 +115,7 @@ def upfm(name: str) -> Any:
                 until=until,
                 on_progress=progress,
             )
-        return _show(run, json)
+        return _show(run, html, json)
 
     command.__doc__ = f"Positive features, {name} (hong2025 Theorem 2), beside its minimiser."
     return command
@@ -129,7 +143,19 @@ def minimiser(
         print_facts(f"Global minimiser of {model}", _rows(found))
 
 
-def _show(run: FreeRun, json: bool) -> int:
+def _check_page(html: Path | None, classes: int) -> None:
+    if html is not None:
+        from ncollapse.report.free_features import check_page
+
+        check_page(classes)
+        check_writable_file("--html", html)
+
+
+def _show(run: FreeRun, html: Path | None, json: bool) -> int:
+    if html is not None:
+        from ncollapse.report.free_features import write_free_features
+
+        write_free_features(run, html)
     record = run.to_dict()
     if json:
         print_json(record, record["arguments"])

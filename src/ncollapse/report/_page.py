@@ -39,6 +39,45 @@ class Illustration:
 
 
 @dataclass(frozen=True)
+class Animation:
+    """A figure that moves, drawn by plotly in the page: what changes, and what it looks like.
+
+    Attributes
+    ----------
+    name, title, caption, alt
+        As those of an `Illustration`.
+    frames
+        Coordinates by frame, then by moving trace: ``x``, ``y`` and perhaps ``z``.
+    moving
+        Places of these traces in ``data`` of either look.
+    labels
+        One a frame: where it is in time, and what there is to read off.
+    light, dark
+        ``data``, with the coordinates of the first frame, and ``layout`` of plotly.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    frames: Sequence[Sequence[Mapping[str, Any]]]
+    moving: Sequence[int]
+    labels: Sequence[str]
+    light: Mapping[str, Any]
+    dark: Mapping[str, Any]
+
+    def film(self) -> dict[str, Any]:
+        """What the page's script needs, JSON-ready."""
+        return {
+            "frames": self.frames,
+            "moving": self.moving,
+            "labels": self.labels,
+            "light": self.light,
+            "dark": self.dark,
+        }
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows of text below a header."""
 
@@ -49,12 +88,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, a plain paragraph, and figures and tables below it."""
+    """A heading, a plain paragraph, and tables, animations and figures below it."""
 
     title: str
     text: str
     figures: Sequence[Illustration] = ()
     tables: Sequence[Table] = ()
+    animations: Sequence[Animation] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +128,10 @@ class Page:
     @property
     def figures(self) -> list[Illustration]:
         return [figure for section in self.sections for figure in section.figures]
+
+    @property
+    def animations(self) -> list[Animation]:
+        return [animation for section in self.sections for animation in section.animations]
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 from importlib.metadata import version
@@ -16,26 +17,29 @@ HTML_NAME = "report.html"
 _MARKS = {"holds": "✓", "fails": "✗", "assumption violated": "△"}
 
 
-def render(page: Page) -> str:
+def render(page: Page, *, pictures_beside: bool = False) -> str:
     """The page as HTML that needs nothing else: pictures and styles are inside.
 
-    Every text is escaped, so a data set's name cannot bring markup or scripts with it.
+    Every text is escaped, so a data set's name cannot bring markup or scripts with it. Scripts are
+    there only where something moves: plotly once and the page's own, which the page's security
+    policy names by their hashes; no others run, and nothing is loaded.
     """
     record = json.dumps(page.record, indent=2, sort_keys=True, ensure_ascii=False)
     counts = {
         status: sum(verdict.status == status for verdict in page.verdicts) for status in _MARKS
     }
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            page=page,
-            counts=counts,
-            marks=_MARKS,
-            record=record if page.record else "",
-            record_uri=_data_uri("application/json", record.encode()),
-            version=version("ncollapse"),
-        )
+    environment = _environment()
+    scripts = _scripts(environment) if page.animations else []
+    return environment.get_template("page.html.j2").render(
+        page=page,
+        counts=counts,
+        marks=_MARKS,
+        record=record if page.record else "",
+        record_uri=_data_uri("application/json", record.encode()),
+        scripts=scripts,
+        script_hashes=[_hash(script) for script in scripts],
+        pictures_beside=pictures_beside and bool(page.figures),
+        version=version("ncollapse"),
     )
 
 
@@ -50,7 +54,7 @@ def write_page(page: Page, out: str | Path) -> list[Path]:
         ``out`` cannot be made or written to; the message names it.
     """
     folder = prepare_folder(out)
-    contents = {HTML_NAME: render(page).encode()}
+    contents = {HTML_NAME: render(page, pictures_beside=True).encode()}
     contents |= {f"{figure.name}.png": figure.light for figure in page.figures}
     paths = []
     for name, content in contents.items():
@@ -75,6 +79,17 @@ def _environment() -> Any:
     environment.filters["closeness"] = closeness
     environment.filters["png_uri"] = lambda png: _data_uri("image/png", png)
     return environment
+
+
+def _scripts(environment: Any) -> list[str]:
+    """plotly.js, as the installed plotly brings it, and what puts it to use."""
+    plotly = require("plotly.offline", "report").get_plotlyjs()
+    return [plotly, environment.get_template("animation.js").render()]
+
+
+def _hash(script: str) -> str:
+    """A script's name in a content security policy."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _data_uri(kind: str, content: bytes) -> str:

@@ -1,0 +1,183 @@
+"""The animation in its page: complete without a network, safe, and the same data as the frames."""
+
+import base64
+import hashlib
+import json
+import re
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from plotly.offline import get_plotlyjs
+
+from ncollapse.report import Page, Section, render
+from ncollapse.report._motion import motion
+from ncollapse.report._page import number
+from ncollapse.report.animation import animate, build_animation
+from ncollapse.report.free_features import check_page, free_features_page, write_free_features
+from ncollapse.unconstrained import flow_ulpm, flow_upfm
+
+
+class Collector(HTMLParser):
+    """Addresses that a page refers to, and the text of its scripts by type."""
+
+    def __init__(self):
+        super().__init__()
+        self.links, self.scripts, self.attributes, self.policy = [], [], [], ""
+        self.inside = False
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.links += [given[name] for name in ("src", "href", "srcset") if name in given]
+        self.policy = given["content"] if "http-equiv" in given else self.policy
+        self.attributes.append(given)
+        self.inside = tag == "script"
+        if self.inside:
+            self.scripts.append((given.get("type"), ""))
+
+    def handle_data(self, data):
+        if self.inside:
+            kind, text = self.scripts[-1]
+            self.scripts[-1] = kind, text + data
+
+    def handle_endtag(self, _):
+        self.inside = False
+
+
+RUNS = {
+    "triangle": lambda: flow_ulpm(num_classes=3, per_class=4, dim=5, until=40.0),
+    "tetrahedron": lambda: flow_upfm(
+        "upfm-l2", num_classes=4, per_class=3, dim=8, lambda_w=0.01, lambda_h=0.01
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=RUNS)
+def run(request):
+    return RUNS[request.param]()
+
+
+@pytest.fixture(scope="module")
+def html(run, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "run.html"
+    write_free_features(run, path)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def seen(html):
+    collector = Collector()
+    collector.feed(html)
+    return collector
+
+
+def test_plotly_is_inside_once_and_nothing_is_loaded(html, seen):
+    assert html.count(get_plotlyjs()) == 1
+    assert all(link.startswith("data:") for link in seen.links)
+    own = html.replace(get_plotlyjs(), "")
+    assert not re.search(r"https?://|url\(|@import|\bfetch\(|XMLHttpRequest", own)
+
+
+def test_the_policy_lets_the_two_scripts_run_and_no_others(seen):
+    programs = [text for kind, text in seen.scripts if kind is None]
+    assert len(programs) == 2
+    hashes = [base64.b64encode(hashlib.sha256(p.encode()).digest()).decode() for p in programs]
+    wanted = f"script-src 'sha256-{hashes[0]}' 'sha256-{hashes[1]}'"
+    assert seen.policy == f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; {wanted}"
+
+
+def test_the_page_holds_the_frames(run, seen):
+    classes = run.arguments["num_classes"]
+    (film,) = [json.loads(text) for kind, text in seen.scripts if kind == "application/json"]
+    wanted = motion(run)
+    assert len(film["frames"]) == len(film["labels"]) == len(wanted.clock)
+    kinds = {trace["type"] for look in ("light", "dark") for trace in film[look]["data"]}
+    assert kinds == {"scatter" if classes == 3 else "scatter3d"}
+    names = [film["light"]["data"][place]["name"] for place in film["moving"]]
+    assert names == [*(f"class {k}" for k in range(classes)), "class means", "rows of W"]
+    for place in (0, 40, -1):
+        *features, means, rows = (
+            np.array([trace[axis] for axis in "xyz"[: classes - 1]], float).T
+            for trace in film["frames"][place]
+        )
+        np.testing.assert_allclose(np.concatenate(features), wanted.features[place], atol=6e-5)
+        np.testing.assert_allclose(means, wanted.means[place], atol=6e-5)
+        np.testing.assert_allclose(rows[1::3], wanted.classifier[place], atol=6e-5)
+        assert np.isnan(rows[2::3]).all()
+        assert not rows[0::3].any()
+    assert film["labels"][0].startswith("t = 0 · log(1/L) = ")
+    level = number(float(run.trajectory.log_inverse_loss[-1]))
+    assert f"log(1/L) = {level} " in film["labels"][-1]
+    assert film["light"]["data"][1]["marker"] != film["dark"]["data"][1]["marker"]
+
+
+def test_nothing_leaves_the_axes(run):
+    film = build_animation(run)
+    layout = film.light["layout"]
+    for axis in "xyz"[: run.arguments["num_classes"] - 1]:
+        low, high = layout.get("scene", layout)[f"{axis}axis"]["range"]
+        values = [v for rows in film.frames for row in rows for v in row[axis] if v is not None]
+        assert low < min(values) < max(values) < high
+
+
+def test_what_moves_can_be_read_and_driven_without_seeing_it(html, seen):
+    labelled = {given["aria-label"] for given in seen.attributes if "aria-label" in given}
+    assert "Time" in labelled
+    assert any("distance to their own corners goes from" in label for label in labelled)
+    assert '<button type="button">Play</button>' in html
+    assert "<noscript>" in html
+
+
+def test_the_page_says_how_the_run_ended(run, html):
+    page = free_features_page(run)
+    assert run.trajectory.stopped in page.lead
+    (theory,) = (table for section in page.sections for table in section.tables)
+    assert [name for name, _ in theory.rows] == list(run.theory)
+    assert "run.json" in html
+    assert "PNG files" not in html
+
+
+def test_the_figure_for_notebooks_has_a_slider_a_button_and_the_same_frames(run):
+    figure, film = animate(run, frames=7), build_animation(run, frames=7)
+    assert len(figure.frames) == len(figure.layout.sliders[0].steps) == 7
+    assert [button.label for button in figure.layout.updatemenus[0].buttons] == ["Play", "Pause"]
+    assert figure.layout.sliders[0].steps[0].label == "−∞"
+    for frame, rows in zip(figure.frames, film.frames, strict=True):
+        assert list(frame.traces) == film.moving
+        assert [list(trace.x) for trace in frame.data] == [row["x"] for row in rows]
+
+
+def test_positive_features_are_said_to_end_on_a_frame_that_is_a_simplex_once_centred(run):
+    said = "nonnegative and end on orthogonal axes" in build_animation(run, frames=3).caption
+    assert said == (run.arguments["model"] == "upfm-l2")
+
+
+def test_large_classes_are_drawn_in_part_with_means_of_all(run, monkeypatch):
+    monkeypatch.setattr("ncollapse.report.animation._MOST_DRAWN", 2)
+    film, seen = build_animation(run, frames=3), motion(run, frames=3)
+    assert len(film.frames[0][0]["x"]) == 2
+    assert film.frames[-1][-2]["x"] == pytest.approx(seen.means[-1, :, 0], abs=6e-5)
+    assert "first 2 features" in film.caption
+
+
+def test_words_of_an_animation_are_never_markup(run):
+    hostile = '</script><script>alert("x")</script>'
+    film = build_animation(run, frames=3)
+    film = replace(film, title=hostile, caption=hostile, labels=[hostile] * 3)
+    html = render(Page("t", "l", sections=[Section("s", "", animations=[film])]))
+    assert hostile not in html
+    assert html.count("<script") == 3 + get_plotlyjs().count("<script")
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_a_number_of_classes_that_cannot_be_drawn_is_found_before_the_run(classes):
+    with pytest.raises(ValueError, match=f"number of classes is {classes}"):
+        check_page(classes)
+
+
+def test_a_missing_library_is_named_before_the_run(monkeypatch):
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    with pytest.raises(ModuleNotFoundError, match=r"plotly.offline"):
+        check_page(3)
