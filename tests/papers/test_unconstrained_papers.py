@@ -40,6 +40,7 @@ def test_mixon2022_figures_and_final_errors(axes):
     assert ends.exponents["flow"]["snc2"] == pytest.approx(1.0, abs=0.1)
     assert ends.exponents["gd"]["snc2"] == pytest.approx(1.0, abs=0.2)
     json.dumps(ends.to_dict())
+    assert set(statuses(ends).values()) == {"holds"}
     assert mixon2022.plot_final_errors(ends, axes[0])
 
 

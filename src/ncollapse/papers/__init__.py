@@ -82,6 +82,14 @@ _EXPERIMENTS = (
         _FREE,
         "mixon_figure2",
     ),
+    Experiment(
+        "mixon2022.final_errors",
+        "Where trajectories end",
+        "final errors against the size ε of the start, for the flow, gradient descent, momentum "
+        "and Adam, with fitted powers",
+        _FREE,
+        "mixon_final_errors",
+    ),
 )
 
 

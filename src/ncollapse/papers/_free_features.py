@@ -19,7 +19,14 @@ from ncollapse.papers.hong2025.minimisers import theorem2 as compute_theorem2
 from ncollapse.papers.ji2022 import example31 as compute_example31
 from ncollapse.papers.ji2022 import figure2 as compute_ji
 from ncollapse.papers.ji2022 import plot_example31, plot_figure2
-from ncollapse.papers.mixon2022 import figures, plot_figure1
+from ncollapse.papers.mixon2022 import (
+    OPTIMISERS,
+    FinalErrors,
+    figures,
+    final_errors,
+    plot_figure1,
+    plot_final_errors,
+)
 from ncollapse.papers.mixon2022 import plot_figure2 as plot_mixon
 
 
@@ -33,6 +40,20 @@ def mixon_figure2(*, scale: str, out: Path, scheduler: str | None) -> Findings:
     """Distance to the invariant subspace from the same starts."""
     settings = {"sizes": (1e-1, 1e-2)} if scale == "quick" else {}
     return _run("figure2", figures, settings, _first(plot_mixon), (1, 1), out, scheduler)
+
+
+def mixon_final_errors(*, scale: str, out: Path, scheduler: str | None) -> Findings:
+    """Final errors against the size of the start: the flow beside three optimisers."""
+    settings: dict[str, Any] = {"optimisers": OPTIMISERS}
+    if scale == "quick":
+        settings |= {"optimisers": {}, "sizes": (1e-1, 1e-2), "seeds": (0,)}
+    rules = ("flow", *settings["optimisers"])
+
+    def draw(result: FinalErrors, axes: Any) -> None:
+        for axis, rule in zip(axes.flat, rules, strict=True):
+            plot_final_errors(result, axis, rule=rule)
+
+    return _run("final_errors", final_errors, settings, draw, (1, len(rules)), out, scheduler)
 
 
 def ji_figure2(*, scale: str, out: Path, scheduler: str | None) -> Findings:

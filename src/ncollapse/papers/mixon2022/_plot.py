@@ -64,6 +64,7 @@ def plot_final_errors(result: FinalErrors, axis: Any, *, rule: str = "flow") -> 
         label = f"{_LABELS[name]}  ∝ ε^{result.exponents[rule][name]:.2f}"
         drawn += axis.loglog(result.sizes, values, f"C{index}o", markersize=4)
         drawn += axis.loglog(result.sizes, values.mean(axis=1), f"C{index}", label=label)
+    axis.set_title(rule)
     axis.set_xlabel("ε")
     axis.set_ylabel("final error")
     axis.legend()
