@@ -26,8 +26,9 @@ class CollapseLimit:
     """The largest n at which the first n samples of every class can still collapse.
 
     ``size`` is the largest n proven feasible (0 if none is), ``certificate`` its proof;
-    ``next_size`` the least n proven infeasible, ``obstacle`` its proof; both None when all samples
-    can collapse. They differ by one unless a size in between stayed undecided.
+    ``next_size`` the least n proven infeasible, ``obstacle`` its proof, which ends with the class
+    that cannot collapse; both None when all samples can. The sizes differ by one unless one in
+    between stayed undecided.
     """
 
     size: int
@@ -59,12 +60,18 @@ def collapse_limit(
         inside = data.labels == k
         position[inside] = np.arange(np.count_nonzero(inside))
     values = data.classes[data.labels]
+    asked = data.classes.tolist() if classes is None else list(classes)
     known: dict[int, Certificate] = {}
 
     def at(size: int) -> Certificate:
         if size not in known:
             chosen = position < size
-            known[size] = certify(data.inputs[chosen], values[chosen], classes=classes)
+            known[size] = certify(
+                data.inputs[chosen], values[chosen], classes=asked, stop_at_obstacle=True
+            )
+            if known[size].verdict == INFEASIBLE:
+                # A class that fails is likely to be the first to fail at other sizes too.
+                asked.insert(0, asked.pop(len(known[size].classes) - 1))
         return known[size]
 
     low, high = 0, int(data.counts.max()) + 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,23 @@ import numpy as np
 import xarray as xr
 
 from ncollapse._checks import require
-from ncollapse.certify.limits import collapse_limit
-from ncollapse.data.images import load_images
+from ncollapse.certify.limits import centre_exactly, collapse_limit
+from ncollapse.data import Dataset, load_images
 from ncollapse.papers._registry import Findings
 from ncollapse.sweep import run_sweep
 from ncollapse.verdict import Verdict, judge
 
-OUTPUTS = {"largest": np.int64, "undecided": np.int64, "capped": np.bool_, "rank": np.int64}
+OUTPUTS = {
+    "largest": np.int64,
+    "undecided": np.int64,
+    "tried": np.int64,
+    "proven": np.bool_,
+    "obstacle": np.float64,
+    "independent": np.int64,
+    "spanned": np.int64,
+    "rank": np.int64,
+}
+RANGE_TOLERANCE = 1e-8
 FOLDER_VARIABLE = "NCOLLAPSE_DATA"
 
 
@@ -41,10 +53,11 @@ def largest_counts(*, scale: str, out: Path, scheduler: str | None) -> Findings:
     settings = SETTINGS[scale]
     sources = image_sources()
     results = compute(settings, sources, out / "sweep", scheduler=scheduler)
-    image = out / "images.png"
+    image, table = out / "images.png", out / "images.csv"
     draw(settings, results, image)
+    write_table(results, table)
     return Findings(
-        [image, out / "sweep" / "cells.zarr"],
+        [image, table, out / "sweep" / "cells.zarr"],
         claims(results),
         asdict(settings) | {"data": list(sources)},
     )
@@ -52,13 +65,14 @@ def largest_counts(*, scale: str, out: Path, scheduler: str | None) -> Findings:
 
 def image_sources() -> dict[str, str]:
     """Name and folder of every data set that is here; the packaged digits have the folder ''."""
+    sources = {"packaged digits": ""}
     root = os.environ.get(FOLDER_VARIABLE)
     if root is None:
-        return {"packaged digits": ""}
+        return sources
     folders = [path for path in sorted(Path(root).iterdir()) if path.is_dir()]
     if not folders:
         raise ValueError(f"{FOLDER_VARIABLE} names {root}, which holds no folder of IDX files")
-    return {path.name: str(path) for path in folders}
+    return sources | {path.name: str(path) for path in folders}
 
 
 def compute(
@@ -87,64 +101,123 @@ def largest_count_cell(
 ) -> dict[str, Any]:
     """Bisect over nested subsets, the first n images of each class: fewer can only be easier.
 
-    Centring subtracts the mean of the largest subset from all images, so that subsets stay nested.
+    Pixels are whole numbers, and centring takes the mean of the largest subset off all images
+    without rounding, so that subsets stay nested and exact relations between pixels survive.
 
     Returns
     -------
-    ``largest``: the largest n proven feasible. ``capped``: whether that is all there are to try.
-    ``undecided``: how many n lie between it and the least one proven infeasible. ``rank``: of all
+    ``largest``: the largest n proven feasible, ``tried``: the largest n there is to try.
+    ``undecided``: how many n lie between ``largest`` and the least one proven infeasible.
+    ``proven``: whether the certificates on both sides are. ``obstacle``: the label of a class that
+    cannot collapse at the least infeasible n, NaN where there is none. ``independent`` and
+    ``spanned``: what Theorem 3 knows without a search, the largest n up to which all images are
+    linearly independent, and up to which the ones are in the range of each class. ``rank``: of all
     images tried.
     """
-    available = load_images(range(classes), folder=folders[data] or None).counts.min()
-    images = load_images(range(classes), min(most, int(available)), folder=folders[data] or None)
-    if centred:
-        images = images.centred()
-    limit = collapse_limit(images.inputs, images.labels)
+    images = first_of_each(load_images(range(classes), folder=folders[data] or None, scale=1), most)
+    inputs = centre_exactly(images.inputs) if centred else images.inputs
+    images = Dataset.from_arrays(inputs, images.labels)
+    tried = int(images.counts.min())
+    limit = collapse_limit(inputs, images.labels)
+    obstacle = limit.obstacle
+    next_size = tried + 1 if limit.next_size is None else limit.next_size
+    sides = [side for side in (limit.certificate, obstacle) if side is not None]
     return {
         "largest": limit.size,
-        "capped": limit.next_size is None,
-        "undecided": 0 if limit.next_size is None else limit.next_size - limit.size - 1,
-        "rank": int(np.linalg.matrix_rank(images.inputs)),
+        "undecided": next_size - limit.size - 1,
+        "tried": tried,
+        "proven": all(side.verified for side in sides),
+        "obstacle": np.nan if obstacle is None else float(obstacle.classes[-1].label),
+        "independent": largest_size(images, all_independent),
+        "spanned": largest_size(images, ones_in_range),
+        "rank": int(np.linalg.matrix_rank(inputs)),
     }
 
 
+def first_of_each(images: Dataset, most: int) -> Dataset:
+    """The first n images of each class, n the smaller of ``most`` and what the least class has."""
+    size = min(most, int(images.counts.min()))
+    rows = [np.flatnonzero(images.labels == k)[:size] for k in range(images.num_classes)]
+    keep = np.concatenate(rows)
+    return Dataset.from_arrays(images.inputs[keep], images.classes[images.labels[keep]])
+
+
+def largest_size(images: Dataset, holds: Callable[[list[np.ndarray]], bool]) -> int:
+    """Bisect for the largest n up to which the first n images of each class have a property."""
+    low, high = 0, int(images.counts.min()) + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        parts = [images.of_class(k)[:middle] for k in range(images.num_classes)]
+        low, high = (middle, high) if holds(parts) else (low, middle)
+    return low
+
+
+def all_independent(parts: list[np.ndarray]) -> bool:
+    """Rank N, up to rounding: enough for every class to be feasible (hong2025 Theorem 3(b))."""
+    rows = np.vstack(parts)
+    return len(rows) <= rows.shape[1] and int(np.linalg.matrix_rank(rows)) == len(rows)
+
+
+def ones_in_range(parts: list[np.ndarray]) -> bool:
+    """Each class alone can be mapped to 1, up to rounding: needed by hong2025 Theorem 3(c)."""
+    for rows in parts:
+        found = np.linalg.lstsq(rows, np.ones(len(rows)))[0]
+        if np.abs(rows @ found - 1.0).max() > RANGE_TOLERANCE:
+            return False
+    return True
+
+
 def claims(results: xr.Dataset) -> list[Verdict]:
-    """Every limit is exact, and none exceeds the rank of the images."""
+    """Every limit is exact, and lies between what Theorem 3 promises and what it forbids."""
+    below = np.maximum(results["independent"] - results["largest"], 0)
+    above = np.maximum(results["largest"] - results["spanned"], 0)
     return [
         judge(
             "proven",
             "numbers of images per class for which neither answer is proven",
-            measured=float(results["undecided"].sum()),
+            measured=float((results["undecided"] + ~results["proven"]).sum()),
             predicted=0.0,
             tolerance=0.0,
             source="hong2025 (2.12), each with its certificate",
         ),
         judge(
-            "rank",
-            "largest excess of n per class over the rank of the images",
-            measured=float(np.maximum(results["largest"] - results["rank"], 0).max()),
+            "between",
+            "largest distance of n per class from where independence and the range put it",
+            measured=float(np.maximum(below, above).max()),
             predicted=0.0,
             tolerance=0.0,
-            source="hong2025 Theorem 3(c)",
+            source="hong2025 Theorem 3(b) and (c)",
         ),
     ]
+
+
+def write_table(results: xr.Dataset, path: Path) -> None:
+    """One line a cell: data set, centred or not, number of classes, and all that was found."""
+    names = list(OUTPUTS)
+    stacked = results[names].stack(cell=("data", "centred", "classes"))
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["data", "centred", "classes", *names])
+        for i, place in enumerate(stacked["cell"].values):
+            writer.writerow([*place, *(stacked[name].values[i] for name in names)])
 
 
 def draw(settings: Settings, results: xr.Dataset, path: Path) -> None:
     """Groups of bars: the largest n per class for each data set and number of classes."""
     figure = require("matplotlib.figure", "report").Figure(
-        figsize=(3.2 + 2.6 * results.sizes["data"], 4.6), layout="constrained"
+        figsize=(2.2 + 3.0 * results.sizes["data"], 5.0), layout="constrained"
     )
     axes = np.atleast_1d(figure.subplots(1, results.sizes["data"], sharey=True))
     artists: list[Any] = []
     for axis, name in zip(axes, results["data"].values, strict=True):
         artists = plot_largest(axis, results.sel(data=name))
-        axis.set(title=str(name), xlabel="number of classes K")
+        tried = int(results["tried"].sel(data=name).max())
+        axis.set(title=f"{name}\n(up to {tried} a class)", xlabel="number of classes K")
     axes[0].set_ylabel("largest n per class that can collapse")
+    axes[0].set_ylim(0, 1.08 * float(results["spanned"].max()))
     figure.legend(handles=artists, loc="outside upper center", ncols=2)
     figure.supxlabel(
-        f"first n images of each class, at most {settings.most}; every class must be feasible, "
-        "and both the n shown and n + 1 are decided with proof\n"
+        "first n images of each class; n and n + 1 are both decided with proof\n"
         "(+: all images tried can collapse)",
         fontsize=8,
     )
@@ -152,16 +225,32 @@ def draw(settings: Settings, results: xr.Dataset, path: Path) -> None:
 
 
 def plot_largest(axis: Any, results: xr.Dataset) -> list[Any]:
-    """Bars over the number of classes, raw beside centred; returns the two sets of bars."""
+    """Bars over the number of classes, raw beside centred, and marks of what Theorem 3 knows.
+
+    Returns the two sets of bars and the two sets of marks.
+    """
     places = np.arange(results.sizes["classes"])
-    sets = []
+    sets, edges = [], []
     styles = ((False, -0.2, "#0072B2", "", "raw"), (True, 0.2, "#E69F00", "//", "centred"))
     for centred, shift, colour, hatch, label in styles:
-        values = results["largest"].sel(centred=centred).values
+        chosen = results.sel(centred=centred)
+        values, tried = chosen["largest"].values, chosen["tried"].values
         bars = axis.bar(places + shift, values, 0.38, color=colour, hatch=hatch, label=label)
-        capped = results["capped"].sel(centred=centred).values
-        labels = [f"{v}+" if more else f"{v}" for v, more in zip(values, capped, strict=True)]
-        axis.bar_label(bars, labels, fontsize=9)
+        labels = [f"{v}+" if v == t else f"{v}" for v, t in zip(values, tried, strict=True)]
+        axis.bar_label(bars, labels, fontsize=9, padding=3)
         sets.append(bars)
+        edges.append((places + shift, chosen["independent"].values, chosen["spanned"].values))
+    across, low, high = (np.concatenate(part) for part in zip(*edges, strict=True))
+    below = axis.plot(
+        across, low, "^", color="black", markersize=5, label="all images independent up to here"
+    )
+    above = axis.plot(
+        across,
+        high,
+        "_",
+        color="black",
+        markersize=16,
+        label="a class alone cannot be mapped to 1 above here",
+    )
     axis.set_xticks(places, [str(k) for k in results["classes"].values])
-    return sets
+    return [*sets, *below, *above]
