@@ -81,7 +81,8 @@ def collapse_limit(
     size, most = low, int(data.counts.max())
     if size == most:
         return CollapseLimit(size, at(size), None, None)
-    low, high = size, most + 1
+    refuted = [n for n, certificate in known.items() if certificate.verdict == INFEASIBLE]
+    low, high = size, min(refuted, default=most + 1)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if at(middle).verdict == INFEASIBLE else (middle, high)
