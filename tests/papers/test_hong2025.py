@@ -212,7 +212,7 @@ def test_image_limits_are_computed_judged_tabled_and_drawn(tmp_path, image_folde
         lines = list(csv.DictReader(file))
     assert [line["centred"] for line in lines] == ["False", "True"]
     assert int(lines[1]["largest"]) == results["largest"].sel(centred=True).item()
-    images.draw(settings, results, tmp_path / "figure.png")
+    images.draw(results, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     for change in ({"spanned": results["largest"] - 1}, {"independent": results["largest"] + 1}):
         verdicts = images.claims(results.assign(change))

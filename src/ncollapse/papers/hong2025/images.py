@@ -30,6 +30,9 @@ OUTPUTS = {
     "rank": np.int64,
 }
 RANGE_TOLERANCE = 1e-8
+BLUE, ORANGE = "#0072B2", "#E69F00"
+NEAR = 0.08
+"""Share of the most images tried below which a number would be written across a mark."""
 FOLDER_VARIABLE = "NCOLLAPSE_DATA"
 
 
@@ -54,7 +57,7 @@ def largest_counts(*, scale: str, out: Path, scheduler: str | None) -> Findings:
     sources = image_sources()
     results = compute(settings, sources, out / "sweep", scheduler=scheduler)
     image, table = out / "images.png", out / "images.csv"
-    draw(settings, results, image)
+    draw(results, image)
     write_table(results, table)
     return Findings(
         [image, table, out / "sweep" / "cells.zarr"],
@@ -202,7 +205,7 @@ def write_table(results: xr.Dataset, path: Path) -> None:
             writer.writerow([*place, *(stacked[name].values[i] for name in names)])
 
 
-def draw(settings: Settings, results: xr.Dataset, path: Path) -> None:
+def draw(results: xr.Dataset, path: Path) -> None:
     """Groups of bars: the largest n per class for each data set and number of classes."""
     figure = require("matplotlib.figure", "report").Figure(
         figsize=(2.2 + 3.0 * results.sizes["data"], 5.0), layout="constrained"
@@ -214,7 +217,7 @@ def draw(settings: Settings, results: xr.Dataset, path: Path) -> None:
         tried = int(results["tried"].sel(data=name).max())
         axis.set(title=f"{name}\n(up to {tried} a class)", xlabel="number of classes K")
     axes[0].set_ylabel("largest n per class that can collapse")
-    axes[0].set_ylim(0, 1.08 * float(results["spanned"].max()))
+    axes[0].margins(y=0.1)
     figure.legend(handles=artists, loc="outside upper center", ncols=2)
     figure.supxlabel(
         "first n images of each class; n and n + 1 are both decided with proof\n"
@@ -230,27 +233,25 @@ def plot_largest(axis: Any, results: xr.Dataset) -> list[Any]:
     Returns the two sets of bars and the two sets of marks.
     """
     places = np.arange(results.sizes["classes"])
+    near = NEAR * float(results["tried"].max())
     sets, edges = [], []
-    styles = ((False, -0.2, "#0072B2", "", "raw"), (True, 0.2, "#E69F00", "//", "centred"))
-    for centred, shift, colour, hatch, label in styles:
+    for centred, shift, colour, label in (
+        (False, -0.2, BLUE, "raw"),
+        (True, 0.2, ORANGE, "centred"),
+    ):
         chosen = results.sel(centred=centred)
         values, tried = chosen["largest"].values, chosen["tried"].values
-        bars = axis.bar(places + shift, values, 0.38, color=colour, hatch=hatch, label=label)
-        labels = [f"{v}+" if v == t else f"{v}" for v, t in zip(values, tried, strict=True)]
-        axis.bar_label(bars, labels, fontsize=9, padding=3)
-        sets.append(bars)
-        edges.append((places + shift, chosen["independent"].values, chosen["spanned"].values))
+        spanned = np.where(chosen["spanned"] < tried, chosen["spanned"], np.nan)
+        sets.append(axis.bar(places + shift, values, 0.38, color=colour, label=label))
+        edges.append((places + shift, chosen["independent"].values, spanned))
+        for place, value, most, mark in zip(places + shift, values, tried, spanned, strict=True):
+            top = mark if value < mark < value + near else value
+            text = f"{value}+" if value == most else f"{value}"
+            axis.text(place, top + near / 8, text, ha="center", va="bottom", fontsize=9)
     across, low, high = (np.concatenate(part) for part in zip(*edges, strict=True))
-    below = axis.plot(
-        across, low, "^", color="black", markersize=5, label="all images independent up to here"
-    )
+    below = axis.plot(across, low, "k^", markersize=5, label="all images independent up to here")
     above = axis.plot(
-        across,
-        high,
-        "_",
-        color="black",
-        markersize=16,
-        label="a class alone cannot be mapped to 1 above here",
+        across, high, "k_", markersize=18, mew=2, label="one class alone already fails above here"
     )
     axis.set_xticks(places, [str(k) for k in results["classes"].values])
     return [*sets, *below, *above]
