@@ -177,17 +177,15 @@ def image_folder(tmp_path, monkeypatch):
     return folder
 
 
-def whole_centred(images):
-    return len(images.inputs) * images.inputs - images.inputs.sum(axis=0)
-
-
 def test_image_limits_are_those_of_a_scan_of_linear_programs(image_folder):
     data = load_images((0, 1), folder=image_folder, scale=1)
     for centred in (False, True):
-        rows = (whole_centred(data) if centred else data.inputs) / 255
         scan = 0
         for n in range(1, 21):
-            own, rest = rows[data.labels == 0][:n], rows[data.labels == 1][:n]
+            own, rest = (data.of_class(k)[:n] / 255 for k in (0, 1))
+            if centred:
+                mean = (own.mean(axis=0) + rest.mean(axis=0)) / 2
+                own, rest = own - mean, rest - mean
             if not (
                 feasible_by_linear_program(own, rest) and feasible_by_linear_program(rest, own)
             ):
@@ -197,7 +195,8 @@ def test_image_limits_are_those_of_a_scan_of_linear_programs(image_folder):
         assert (found["largest"], found["undecided"], found["tried"]) == (scan, 0, 20)
         assert found["proven"]
         assert found["obstacle"] in (0.0, 1.0)
-        assert (found["independent"], found["spanned"], found["rank"]) == (4, 9, 9)
+        assert (found["independent"], found["rank"]) == (5 if centred else 4, 9)
+        assert scan <= found["spanned"] <= 9 + centred
 
 
 def test_image_limits_are_computed_judged_tabled_and_drawn(tmp_path, image_folder):

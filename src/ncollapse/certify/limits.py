@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,13 +46,21 @@ class CollapseLimit:
 
 
 def collapse_limit(
-    inputs: Any, labels: Any, *, classes: Sequence[Any] | None = None
+    inputs: Any,
+    labels: Any,
+    *,
+    classes: Sequence[Any] | None = None,
+    transform: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> CollapseLimit:
     """Bisect the class size: with nested subsets, more samples can only turn yes into no.
 
     The subset of size n holds the first n samples of each class in the order given (all of a class
     that has fewer), so shuffle beforehand if the order means something. ``classes`` restricts the
     question to some targets, as in `certify`.
+
+    ``transform`` is applied to the inputs of each subset, such as `centre_exactly` to give each its
+    own mean zero. Transformed subsets are not nested: ``size`` and ``next_size`` are then a turn
+    from yes to no, each with its proof, which need not be the only one.
     """
     data = Dataset.from_arrays(inputs, labels)
     position = np.empty(len(data.labels), dtype=np.intp)
@@ -66,9 +74,8 @@ def collapse_limit(
     def at(size: int) -> Certificate:
         if size not in known:
             chosen = position < size
-            known[size] = certify(
-                data.inputs[chosen], values[chosen], classes=asked, stop_at_obstacle=True
-            )
+            rows = data.inputs[chosen] if transform is None else transform(data.inputs[chosen])
+            known[size] = certify(rows, values[chosen], classes=asked, stop_at_obstacle=True)
             if known[size].verdict == INFEASIBLE:
                 # A class that fails is likely to be the first to fail at other sizes too.
                 asked.insert(0, asked.pop(len(known[size].classes) - 1))

@@ -57,12 +57,12 @@ def load_images(
         raise ValueError(f"either folder or dataset, but both are given: {folder}, {dataset!r}")
     if not scale > 0:
         raise ValueError(f"scale must be positive, but it is {scale}")
-    if folder is None and dataset is None:
+    source = folder if dataset is None else fetch_images(dataset, split)
+    if source is None:
         pixels, labels, name = (*_packaged_digits(), "MNIST (5,000 digits)")
     else:
-        path = Path(folder) if dataset is None else fetch_images(dataset, split)
-        pixels, labels = _idx_folder(path, split)
-        name = f"{path.resolve().name} ({split})"
+        pixels, labels = _idx_folder(Path(source), split)
+        name = f"{Path(source).resolve().name} ({split})"
     keep = _select(labels, classes, per_class)
     return Dataset.from_arrays(pixels[keep] / scale, labels[keep], name=name)
 

@@ -102,10 +102,11 @@ def compute(
 def largest_count_cell(
     data: str, centred: bool, classes: int, folders: dict[str, str], most: int
 ) -> dict[str, Any]:
-    """Bisect over nested subsets, the first n images of each class: fewer can only be easier.
+    """Bisect over n, the first n images of each class; centred: with their own mean taken off.
 
-    Pixels are whole numbers, and centring takes the mean of the largest subset off all images
-    without rounding, so that subsets stay nested and exact relations between pixels survive.
+    Raw subsets are nested, so fewer can only be easier. Centred ones are not: there the bisection
+    finds a turn from yes to no. Pixels are whole numbers and centring does not round, so that
+    exact relations between pixels survive.
 
     Returns
     -------
@@ -113,27 +114,35 @@ def largest_count_cell(
     ``undecided``: how many n lie between ``largest`` and the least one proven infeasible.
     ``proven``: whether the certificates on both sides are. ``obstacle``: the label of a class that
     cannot collapse at the least infeasible n, NaN where there is none. ``independent`` and
-    ``spanned``: what Theorem 3 knows without a search, the largest n up to which all images are
-    linearly independent, and up to which the ones are in the range of each class. ``rank``: of all
-    images tried.
+    ``spanned``: what is known without a search, the largest n up to which images obey no linear
+    relation (centred ones: none but that they add up to zero), and up to which the ones are in the
+    range of each class. ``rank``: of all images tried.
     """
     images = first_of_each(load_images(range(classes), folder=folders[data] or None, scale=1), most)
-    inputs = centre_exactly(images.inputs) if centred else images.inputs
-    images = Dataset.from_arrays(inputs, images.labels)
     tried = int(images.counts.min())
-    limit = collapse_limit(inputs, images.labels)
+    prepare = centre_exactly if centred else np.asarray
+    limit = collapse_limit(images.inputs, images.labels, transform=prepare)
     obstacle = limit.obstacle
     next_size = tried + 1 if limit.next_size is None else limit.next_size
     sides = [side for side in (limit.certificate, obstacle) if side is not None]
+
+    def independent(size: int) -> bool:
+        rows = prepare(first_of_each(images, size).inputs)
+        return has_rank(rows, len(rows) - centred)
+
+    def spanned(size: int) -> bool:
+        rows = prepare(first_of_each(images, size).inputs)
+        return all(ones_in_range(part) for part in np.split(rows, classes))
+
     return {
         "largest": limit.size,
         "undecided": next_size - limit.size - 1,
         "tried": tried,
         "proven": all(side.verified for side in sides),
         "obstacle": np.nan if obstacle is None else float(obstacle.classes[-1].label),
-        "independent": largest_size(images, all_independent),
-        "spanned": largest_size(images, ones_in_range),
-        "rank": int(np.linalg.matrix_rank(inputs)),
+        "independent": largest_size(independent, tried),
+        "spanned": largest_size(spanned, tried),
+        "rank": int(np.linalg.matrix_rank(prepare(images.inputs))),
     }
 
 
@@ -145,29 +154,28 @@ def first_of_each(images: Dataset, most: int) -> Dataset:
     return Dataset.from_arrays(images.inputs[keep], images.classes[images.labels[keep]])
 
 
-def largest_size(images: Dataset, holds: Callable[[list[np.ndarray]], bool]) -> int:
-    """Bisect for the largest n up to which the first n images of each class have a property."""
-    low, high = 0, int(images.counts.min()) + 1
+def largest_size(holds: Callable[[int], bool], most: int) -> int:
+    """Bisect for the largest n up to ``most`` with a property."""
+    low, high = 0, most + 1
     while high - low > 1:
         middle = (low + high) // 2
-        parts = [images.of_class(k)[:middle] for k in range(images.num_classes)]
-        low, high = (middle, high) if holds(parts) else (low, middle)
+        low, high = (middle, high) if holds(middle) else (low, middle)
     return low
 
 
-def all_independent(parts: list[np.ndarray]) -> bool:
-    """Rank N, up to rounding: enough for every class to be feasible (hong2025 Theorem 3(b))."""
-    rows = np.vstack(parts)
-    return len(rows) <= rows.shape[1] and int(np.linalg.matrix_rank(rows)) == len(rows)
+def has_rank(rows: np.ndarray, rank: int) -> bool:
+    """Whether the rank is ``rank``, up to rounding.
+
+    Rank N is enough for every class to be feasible (hong2025 Theorem 3(b)); so is N − 1 for centred
+    rows, which can be mapped to any numbers that add up to zero.
+    """
+    return rank <= rows.shape[1] and int(np.linalg.matrix_rank(rows)) == rank
 
 
-def ones_in_range(parts: list[np.ndarray]) -> bool:
-    """Each class alone can be mapped to 1, up to rounding: needed by hong2025 Theorem 3(c)."""
-    for rows in parts:
-        found = np.linalg.lstsq(rows, np.ones(len(rows)))[0]
-        if np.abs(rows @ found - 1.0).max() > RANGE_TOLERANCE:
-            return False
-    return True
+def ones_in_range(rows: np.ndarray) -> bool:
+    """Whether a class can be mapped to 1, up to rounding: needed by hong2025 Theorem 3(c)."""
+    found = np.linalg.lstsq(rows, np.ones(len(rows)))[0]
+    return bool(np.abs(rows @ found - 1.0).max() <= RANGE_TOLERANCE)
 
 
 def claims(results: xr.Dataset) -> list[Verdict]:
