@@ -229,7 +229,7 @@ def draw(results: xr.Dataset, path: Path) -> None:
     figure.legend(handles=artists, loc="outside upper center", ncols=2)
     figure.supxlabel(
         "first n images of each class; n and n + 1 are both decided with proof\n"
-        "(+: all images tried can collapse)",
+        "(+: all images tried can collapse; a … b: undecided above a and up to b)",
         fontsize=8,
     )
     figure.savefig(path, dpi=150)
@@ -249,12 +249,15 @@ def plot_largest(axis: Any, results: xr.Dataset) -> list[Any]:
     ):
         chosen = results.sel(centred=centred)
         values, tried = chosen["largest"].values, chosen["tried"].values
+        undecided = chosen["undecided"].values
         spanned = np.where(chosen["spanned"] < tried, chosen["spanned"], np.nan)
         sets.append(axis.bar(places + shift, values, 0.38, color=colour, label=label))
         edges.append((places + shift, chosen["independent"].values, spanned))
-        for place, value, most, mark in zip(places + shift, values, tried, spanned, strict=True):
+        for place, value, most, mark, gap in zip(
+            places + shift, values, tried, spanned, undecided, strict=True
+        ):
             top = mark if value < mark < value + near else value
-            text = f"{value}+" if value == most else f"{value}"
+            text = f"{value}" + ("+" if value == most else f"…{value + gap}" if gap else "")
             axis.text(place, top + near / 8, text, ha="center", va="bottom", fontsize=9)
     across, low, high = (np.concatenate(part) for part in zip(*edges, strict=True))
     below = axis.plot(across, low, "k^", markersize=5, label="all images independent up to here")
