@@ -257,7 +257,7 @@ def plot_largest(axis: Any, results: xr.Dataset) -> list[Any]:
             places + shift, values, tried, spanned, undecided, strict=True
         ):
             top = mark if value < mark < value + near else value
-            text = f"{value}" + ("+" if value == most else f"…{value + gap}" if gap else "")
+            text = f"{value}" + ("+" if value == most else f"\n…{value + gap}" if gap else "")
             axis.text(place, top + near / 8, text, ha="center", va="bottom", fontsize=9)
     across, low, high = (np.concatenate(part) for part in zip(*edges, strict=True))
     below = axis.plot(across, low, "k^", markersize=5, label="all images independent up to here")
