@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ncollapse.certify import certify, collapse_limit, random_layer
+from ncollapse.certify import centre_exactly, certify, collapse_limit, random_layer
 from ncollapse.data.synthetic import gaussian_mixture
 from ncollapse.geometry import unit_rows
 
@@ -36,6 +36,35 @@ def test_no_limit_when_everything_can_collapse():
 def test_one_sample_may_already_be_too_many():
     limit = collapse_limit(np.array([[1.0], [2.0]]), np.array([0, 1]))
     assert (limit.size, limit.next_size, limit.certificate) == (0, 1, None)
+
+
+def test_the_obstacle_ends_with_the_class_that_fails():
+    """Class 2 lies between the others, so only it cannot be mapped to 1 with them below 0."""
+    inputs = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    certificate = certify(inputs, [0, 1, 2], stop_at_obstacle=True)
+    assert [entry.verdict for entry in certificate.classes] == [
+        "feasible",
+        "feasible",
+        "infeasible",
+    ]
+    first = certify(inputs, [0, 1, 2], classes=[2, 0, 1], stop_at_obstacle=True)
+    assert ([entry.label for entry in first.classes], first.verified) == ([2], True)
+    assert len(certify(inputs, [0, 1, 2], classes=[2, 0, 1]).classes) == 3
+    limit = collapse_limit(inputs, [0, 1, 2])
+    assert (limit.size, limit.next_size) == (0, 1)
+    assert limit.obstacle.classes[-1].label == 2
+
+
+@pytest.mark.parametrize("seed", range(3), ids=lambda seed: f"seed={seed}")
+def test_whole_data_are_centred_without_rounding(seed):
+    data = np.random.default_rng(seed).integers(0, 256, (37, 5)).astype(float)
+    centred = centre_exactly(data)
+    assert (centred.sum(axis=0) == 0).all()
+    np.testing.assert_array_equal(centred * 64, 37 * data - data.sum(axis=0))
+    with pytest.raises(ValueError, match=r"matrix .* of integers"):
+        centre_exactly(data / 255)
+    with pytest.raises(ValueError, match="must stay below"):
+        centre_exactly(data * 2.0**44)
 
 
 def test_a_wide_random_layer_has_full_rank_and_a_narrow_one_cannot():

@@ -36,6 +36,14 @@ def test_folder_of_idx_files_plain_or_gzipped(folder):
     np.testing.assert_allclose(data.of_class(0)[0], np.arange(4, 8) / 255)
 
 
+def test_whole_pixels_on_request(folder):
+    data = load_images((0, 1), folder=folder, scale=1)
+    np.testing.assert_array_equal(data.inputs[0], np.arange(4, 8))
+    digits = load_images((0, 1), 20, scale=1)
+    np.testing.assert_array_equal(digits.inputs, np.rint(digits.inputs))
+    assert digits.inputs.max() == 255.0
+
+
 def test_bad_files_are_named(folder, tmp_path):
     with pytest.raises(ValueError, match="class 5 is absent"):
         load_images((5,), folder=folder)

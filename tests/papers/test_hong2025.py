@@ -1,5 +1,6 @@
 """hong2025's experiments: cells against an oracle, claims against made-up results, figures."""
 
+import csv
 import importlib
 import json
 from pathlib import Path
@@ -11,6 +12,7 @@ import xarray as xr
 from scipy.optimize import linprog
 
 import ncollapse.papers as papers
+from ncollapse.data import load_images
 from ncollapse.data.synthetic import gaussian_mixture
 from ncollapse.papers.hong2025 import _transition, generalisation, images, phase
 from ncollapse.papers.hong2025.phase_plot import plot_success
@@ -182,16 +184,53 @@ def image_folder(tmp_path, monkeypatch):
     return folder
 
 
-def test_image_limits_are_computed_judged_and_drawn(tmp_path, image_folder):
+def test_image_limits_are_those_of_a_scan_of_linear_programs(image_folder):
+    data = load_images((0, 1), folder=image_folder, scale=1)
+    for centred in (False, True):
+        scan = 0
+        for n in range(1, 21):
+            own, rest = (data.of_class(k)[:n] / 255 for k in (0, 1))
+            if centred:
+                mean = (own.mean(axis=0) + rest.mean(axis=0)) / 2
+                own, rest = own - mean, rest - mean
+            if not (
+                feasible_by_linear_program(own, rest) and feasible_by_linear_program(rest, own)
+            ):
+                break
+            scan = n
+        found = images.largest_count_cell("tiny", centred, 2, {"tiny": str(image_folder)}, 20)
+        assert (found["largest"], found["undecided"], found["tried"]) == (scan, 0, 20)
+        assert found["proven"]
+        assert found["obstacle"] in (0.0, 1.0)
+        assert (found["independent"], found["rank"]) == (5 if centred else 4, 9)
+        assert scan <= found["spanned"] <= 9 + centred
+
+
+def test_image_limits_are_computed_judged_tabled_and_drawn(tmp_path, image_folder):
     sources = images.image_sources()
-    assert sources == {"tiny": str(image_folder)}
+    assert sources == {"packaged digits": "", "tiny": str(image_folder)}
     settings = images.Settings((2,), 20)
+    del sources["packaged digits"]
     results = images.compute(settings, sources, tmp_path / "sweep", workers=0)
-    assert 1 <= int(results["largest"].sel(centred=False).item()) <= 9
-    assert not bool(results["capped"].any())
     assert all(v.status == "holds" for v in images.claims(results))
-    images.draw(settings, results, tmp_path / "figure.png")
+    images.write_table(results, tmp_path / "table.csv")
+    with (tmp_path / "table.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["centred"] for line in lines] == ["False", "True"]
+    assert int(lines[1]["largest"]) == results["largest"].sel(centred=True).item()
+    images.draw(results, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    for change in ({"spanned": results["largest"] - 1}, {"independent": results["largest"] + 1}):
+        verdicts = images.claims(results.assign(change))
+        assert {v.claim: v.status for v in verdicts} == {"proven": "holds", "between": "fails"}
+    verdicts = images.claims(results.assign(proven=~results["proven"]))
+    assert {v.claim: v.status for v in verdicts} == {"proven": "fails", "between": "holds"}
+
+
+def test_all_images_tried_may_collapse(image_folder):
+    found = images.largest_count_cell("tiny", False, 2, {"tiny": str(image_folder)}, 3)
+    assert (found["largest"], found["tried"], found["undecided"]) == (3, 3, 0)
+    assert np.isnan(found["obstacle"])
 
 
 def test_packaged_digits_are_used_without_a_folder(monkeypatch, tmp_path):

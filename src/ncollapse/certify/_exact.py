@@ -19,14 +19,13 @@ GUESS_BITS = 45
 
 def integer_rows(matrix: np.ndarray) -> tuple[np.ndarray, list[int]]:
     """Rows times 2^s as Python integers (object array), and the shifts s ≥ 0."""
-    out = np.empty(matrix.shape, dtype=object)
-    shifts = []
-    for i, row in enumerate(matrix.tolist()):
-        ratios = [value.as_integer_ratio() for value in row]
-        shift = max((bottom.bit_length() - 1 for _, bottom in ratios), default=0)
-        out[i] = [top << (shift - bottom.bit_length() + 1) for top, bottom in ratios]
-        shifts.append(shift)
-    return out, shifts
+    mantissas, powers = np.frexp(matrix)
+    odd = np.ldexp(mantissas, 53).astype(np.int64)
+    zeros = np.bitwise_count((odd & -odd) - 1).astype(np.int64) * (odd != 0)
+    powers = np.where(odd != 0, powers - 53 + zeros, 0)
+    shifts = np.maximum(-powers, 0).max(axis=1, initial=0)
+    whole = (odd >> zeros).astype(object) << (powers + shifts[:, None]).astype(object)
+    return whole, shifts.tolist()
 
 
 def fractions(values: np.ndarray) -> np.ndarray:

@@ -141,7 +141,13 @@ class Certificate:
         return _summarise(entries, [int(index) for index in indices], None)
 
 
-def certify(inputs: Any, labels: Any, *, classes: Sequence[Any] | None = None) -> Certificate:
+def certify(
+    inputs: Any,
+    labels: Any,
+    *,
+    classes: Sequence[Any] | None = None,
+    stop_at_obstacle: bool = False,
+) -> Certificate:
     """Decide for each class k: is there β with ⟨x_i, β⟩ = 1 on it and ⟨x_j, β⟩ ≤ 0 off it?
 
     A two-layer ReLU network of any width can collapse on the data iff all classes say yes
@@ -152,7 +158,9 @@ def certify(inputs: Any, labels: Any, *, classes: Sequence[Any] | None = None) -
     inputs, labels
         ``(N, d)`` and ``(N,)``, any integer label values.
     classes
-        Label values to decide; all by default. The verdict is then about these alone.
+        Label values to decide, in this order; all by default. The verdict is about these alone.
+    stop_at_obstacle
+        Leave out the classes after the first that is proven infeasible: it settles the verdict.
 
     Returns
     -------
@@ -166,8 +174,12 @@ def certify(inputs: Any, labels: Any, *, classes: Sequence[Any] | None = None) -
     data = Dataset.from_arrays(inputs, labels)
     indices = _asked_indices(data, classes)
     independent = _all_rows_independent(data)
-    entries = [_certify_class(data, index, independent) for index in indices]
-    return _summarise(entries, indices, is_orthogonally_separable(data))
+    entries: list[ClassCertificate] = []
+    for index in indices:
+        entries.append(_certify_class(data, index, independent))
+        if stop_at_obstacle and entries[-1].verdict == INFEASIBLE:
+            break
+    return _summarise(entries, indices[: len(entries)], is_orthogonally_separable(data))
 
 
 def verify_certificate(certificate: Certificate, data: Dataset) -> Certificate:

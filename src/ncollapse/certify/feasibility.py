@@ -91,11 +91,16 @@ def _by_orthogonal_factors(problem: ScaledProblem) -> Iterator[Candidate]:
         yield Multipliers(_off_range(own, target), np.zeros(len(problem.rest)))
     shortest = basis[:, :rank] @ coordinates
     kernel = basis[:, rank:]
+    contradicted = np.inf
     for margin in MARGINS:
+        if margin > contradicted:  # more slack than what was already too much
+            continue
         answer = _least_distance_rounds(problem, shortest, kernel, margin)
         if isinstance(answer, Direction):
             yield answer
-        elif margin == 0.0:
+            continue
+        contradicted = margin
+        if margin == 0.0:
             pulled = solve_triangular(
                 corner, basis[:, :rank].T @ (problem.rest.T @ answer), check_finite=False
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,9 @@ class CollapseLimit:
     """The largest n at which the first n samples of every class can still collapse.
 
     ``size`` is the largest n proven feasible (0 if none is), ``certificate`` its proof;
-    ``next_size`` the least n proven infeasible, ``obstacle`` its proof; both None when all samples
-    can collapse. They differ by one unless a size in between stayed undecided.
+    ``next_size`` the least n proven infeasible, ``obstacle`` its proof, which ends with the class
+    that cannot collapse; both None when all samples can. The sizes differ by one unless one in
+    between stayed undecided.
     """
 
     size: int
@@ -45,13 +46,21 @@ class CollapseLimit:
 
 
 def collapse_limit(
-    inputs: Any, labels: Any, *, classes: Sequence[Any] | None = None
+    inputs: Any,
+    labels: Any,
+    *,
+    classes: Sequence[Any] | None = None,
+    transform: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> CollapseLimit:
     """Bisect the class size: with nested subsets, more samples can only turn yes into no.
 
     The subset of size n holds the first n samples of each class in the order given (all of a class
     that has fewer), so shuffle beforehand if the order means something. ``classes`` restricts the
     question to some targets, as in `certify`.
+
+    ``transform`` is applied to the inputs of each subset, such as `centre_exactly` to give each its
+    own mean zero. Transformed subsets are not nested: ``size`` and ``next_size`` are then a turn
+    from yes to no, each with its proof, which need not be the only one.
     """
     data = Dataset.from_arrays(inputs, labels)
     position = np.empty(len(data.labels), dtype=np.intp)
@@ -59,12 +68,17 @@ def collapse_limit(
         inside = data.labels == k
         position[inside] = np.arange(np.count_nonzero(inside))
     values = data.classes[data.labels]
+    asked = data.classes.tolist() if classes is None else list(classes)
     known: dict[int, Certificate] = {}
 
     def at(size: int) -> Certificate:
         if size not in known:
             chosen = position < size
-            known[size] = certify(data.inputs[chosen], values[chosen], classes=classes)
+            rows = data.inputs[chosen] if transform is None else transform(data.inputs[chosen])
+            known[size] = certify(rows, values[chosen], classes=asked, stop_at_obstacle=True)
+            if known[size].verdict == INFEASIBLE:
+                # A class that fails is likely to be the first to fail at other sizes too.
+                asked.insert(0, asked.pop(len(known[size].classes) - 1))
         return known[size]
 
     low, high = 0, int(data.counts.max()) + 1
@@ -74,7 +88,8 @@ def collapse_limit(
     size, most = low, int(data.counts.max())
     if size == most:
         return CollapseLimit(size, at(size), None, None)
-    low, high = size, most + 1
+    refuted = [n for n, certificate in known.items() if certificate.verdict == INFEASIBLE]
+    low, high = size, min(refuted, default=most + 1)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if at(middle).verdict == INFEASIBLE else (middle, high)

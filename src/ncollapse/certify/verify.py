@@ -200,14 +200,15 @@ def _verify_multipliers(
         return Verification(False, "none", "a multiplier of another class is negative")
     if not free.sum() < 0:
         return Verification(False, "none", "the multipliers of the class do not add up below zero")
+    scaled, far = _scaled_multipliers(own, rest, free, nonneg), False
+    if scaled is not None:
+        far = scaled.miss > BESIDE * float(np.abs(scaled.weights) @ _norms(scaled.rows))
+        if not far and _multipliers_in_floats(scaled):
+            return Verification(True, "floating point", "exact multipliers lie beside these")
     if _multipliers_exactly(own, rest, free, nonneg):
         return Verification(True, "exact", "the multipliers cancel exactly")
-    scaled = _scaled_multipliers(own, rest, free, nonneg)
-    if scaled is not None:
-        if scaled.miss > BESIDE * float(np.abs(scaled.weights) @ _norms(scaled.rows)):
-            return Verification(False, "none", "the multipliers do not cancel")
-        if _multipliers_in_floats(scaled):
-            return Verification(True, "floating point", "exact multipliers lie beside these")
+    if far:
+        return Verification(False, "none", "the multipliers do not cancel")
     if _multipliers_repaired(own, rest, free, nonneg):
         return Verification(True, "exact", "solved over the rationals beside the multipliers")
     return Verification(False, "none", "exact multipliers beside these could not be shown")

