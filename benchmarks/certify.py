@@ -11,6 +11,7 @@ import argparse
 import os
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,7 +116,8 @@ def row(setting: str, ratio: float, seeds: int, found: dict) -> str:
         f"{1e3 * found['proven']:.1f}",
     ]
     for name, seconds in found["peers"].items():
-        told = "".join(f", once: {other}" for other in found["unequal"][name])
+        counts = Counter(found["unequal"][name])
+        told = "".join(f", {count} of {seeds}: {other}" for other, count in counts.items())
         cells.append(f"{seconds:.2f} s, {seconds / found['proven']:.0f}×{told}")
     return "| " + " | ".join(cells) + " |"
 

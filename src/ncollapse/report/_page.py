@@ -79,11 +79,12 @@ class Animation:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text below a header."""
+    """Rows of text below a header. Columns but the first hold numbers, unless listed in ``words``."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
+    words: Sequence[int] = ()
 
 
 @dataclass(frozen=True)

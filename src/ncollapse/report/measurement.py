@@ -28,8 +28,9 @@ def measurement_page(found: Measurement, name: str) -> Page:
     values = Table(
         ("metric", "value", "how to read it"),
         [(metric, number(value, 4), reading) for metric, value, reading in found.rows()],
+        words=(2,),
     )
-    missing = Table(("metric", "why there is none"), sorted(found.undefined.items()))
+    missing = Table(("metric", "why there is none"), sorted(found.undefined.items()), words=(1,))
     classes = breakdown(found.summary)
     lagging = Table(
         ("class", *(key.replace("_", " ") for key in list(classes[0])[1:])),
