@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -157,12 +156,19 @@ def show_peak(arguments: argparse.Namespace) -> None:
         torch.cuda.reset_peak_memory_stats()
         held = torch.cuda.max_memory_allocated() / 2**20
     else:
-        held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
+        held = _resident("VmRSS")
     CONTESTANTS[arguments.peak](model, loader)
     if cuda:
         print(torch.cuda.max_memory_allocated() / 2**20 - held)
     else:
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - held)
+        print(_resident("VmHWM") - held)
+
+
+def _resident(name: str) -> float:
+    """Memory of this process in MiB, now (VmRSS) or at its peak (VmHWM); Linux only."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith(name))) / 1024
 
 
 def rows(arguments: argparse.Namespace, dim: int, num_classes: int) -> list[str]:
