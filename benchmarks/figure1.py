@@ -54,8 +54,9 @@ def main() -> None:
         "| workers | seconds | speed-up |",
         "|---|---|---|",
     ]
-    first = median(seconds[options.workers[0]])
-    for workers in options.workers:
+    fewest = min(options.workers)
+    first = median(seconds[fewest])
+    for workers in sorted(options.workers):
         taken = median(seconds[workers])
         lines.append(f"| {workers} | {taken:.1f} | {first / taken:.2f} |")
     lines += [
@@ -69,8 +70,8 @@ def main() -> None:
             "",
             f"One linear program a cell, HiGHS in one thread, {len(programs)} random cells: "
             f"median {median(programs):.2f} s (from {min(programs):.2f} to {max(programs):.2f}), "
-            f"so {whole / 3600:.1f} h for all cells on one core, {whole / first:,.0f} times "
-            f"{options.workers[0]} worker's time. Verdicts equal: {agree} of {len(programs)}.",
+            f"so {whole / 3600:.1f} h for all cells on one core, {whole / first:,.0f} times the "
+            f"time of {fewest} worker(s). Verdicts equal: {agree} of {len(programs)}.",
         ]
     report = "\n".join(lines)
     print(report)
