@@ -260,6 +260,6 @@ def _check_start(start: Parameters, begin: dict[str, np.ndarray], goal: float) -
     level = -float(begin["log_loss"])
     if not level < goal <= REACHABLE:
         raise ValueError(
-            f"log_inverse_loss must lie above the start's {level:.6g} and at most {REACHABLE:g}, "
+            f"the goal log(1/L) must lie above the start's {level:.6g} and at most {REACHABLE:g}, "
             f"but it is {goal:g}"
         )
