@@ -84,9 +84,9 @@ def gradient_flow(
     with jax.enable_x64(True):
         start = {name: np.asarray(leaf, np.float64) for name, leaf in start.items()}
         survey, survey_seconds = compiled(partial(_survey), model, start)
-        begin = {name: np.asarray(value) for name, value in survey(model, start).items()}
+        begin = jax.tree.map(np.asarray, survey(model, start))
         _check_start(start, begin, log_inverse_loss)
-        recorder = Recorder(model, begin["invariants"], start)
+        recorder = Recorder(model, begin, start)
         quadrature = model.clock == "log_loss" and isinstance(solver, MatrixFree)
         state, now, step = (start, np.zeros(())), np.zeros(()), begin["first_step"]
         limits = limits_of(start, log_inverse_loss, s, rtol)
@@ -113,7 +113,7 @@ def gradient_flow(
                 f"{INTERRUPTED} at s = {float(now):.6g}; the steps up to there are kept.",
             )
         return recorder.trajectory(
-            before=begin if quadrature else None,
+            quadrature=quadrature,
             reached=stopped[0],
             stopped=stopped[1],
             evaluations=recorder.evaluations(solver),
@@ -248,10 +248,13 @@ def _survey(model: Any, start: Any) -> dict[str, Any]:
         "first_step": first_step(model, start),
         "rate": squared_norm(jax.grad(model.log_loss)(start)),
         "invariants": model.invariants(start),
+        "kinds": jax.tree.map(
+            lambda leaf: jnp.zeros((), leaf.dtype), jax.eval_shape(model.observe, start)
+        ),
     }
 
 
-def _check_start(start: Parameters, begin: dict[str, np.ndarray], goal: float) -> None:
+def _check_start(start: Parameters, begin: dict[str, Any], goal: float) -> None:
     for name, leaf in start.items():
         if not np.isfinite(leaf).all():
             raise ValueError(f"start[{name!r}] must be finite, but it holds a NaN or an infinity")

@@ -133,12 +133,15 @@ class Ensemble:
 
 
 class Recorder:
-    """Collects the records of successive chunks of steps and decides when a run is over."""
+    """Collects the records of successive chunks of steps and decides when a run is over.
 
-    def __init__(self, model: Model, invariants: np.ndarray, start: Parameters) -> None:
+    ``begin`` is the survey of the start: its invariants, its loss and rate, and ``kinds``, a number
+    of the type of each observation.
+    """
+
+    def __init__(self, model: Model, begin: dict[str, Any], start: Parameters) -> None:
         self.model = model
-        self.invariants = invariants
-        self.start = start
+        self.begin = begin
         self.steps: list[dict[str, Any]] = []
         self.snapshots: list[dict[str, Any]] = [{"s": np.zeros(1), "parameters": _leading(start)}]
         self.taken = 0
@@ -185,10 +188,10 @@ class Recorder:
     def _joined(self, name: str) -> np.ndarray:
         return np.concatenate([chunk[name] for chunk in self.steps])
 
-    def trajectory(self, *, before: dict[str, Any] | None = None, **outcome: Any) -> Trajectory:
+    def trajectory(self, *, quadrature: bool = False, **outcome: Any) -> Trajectory:
         """Everything recorded, with ``outcome`` (why it ended, what it cost) beside it.
 
-        Physical time is integrated from the record if the survey ``before`` the run is given.
+        With ``quadrature``, physical time is integrated from the record.
         """
         if not self.steps:
             raise ValueError("the integrator could not take a first step from start")
@@ -196,12 +199,12 @@ class Recorder:
         snapshots = jax.tree.map(lambda *leaves: np.concatenate(leaves), *self.snapshots)
         kept = _kept_snapshots(len(snapshots["s"]))
         snapshots = jax.tree.map(lambda leaf: leaf[kept], snapshots)
-        change = steps["invariants"] - self.invariants
+        change = steps["invariants"] - self.begin["invariants"]
         drift = (
             np.abs(change).reshape(len(change), -1).max(axis=1, initial=0.0) / steps["norm"] ** 2
         )
-        log_time = steps["log_time"] if before is None else _integrated_log_time(steps, before)
-        kinds = jax.eval_shape(self.model.observe, self.start)
+        log_time = _integrated_log_time(steps, self.begin) if quadrature else steps["log_time"]
+        kinds = self.begin["kinds"]
         observations = {
             name: values.astype(kinds[name].dtype) for name, values in steps["observations"].items()
         }
@@ -224,15 +227,15 @@ class Recorder:
         )
 
 
-def _integrated_log_time(steps: dict[str, Any], before: dict[str, Any]) -> np.ndarray:
+def _integrated_log_time(steps: dict[str, Any], begin: dict[str, Any]) -> np.ndarray:
     """log t = log ∫ e^φ ds, φ = log(1/L), from φ and dφ/ds = ‖∇ log L‖² at the recorded steps.
 
     Over a step on which φ rises by little, φ is the cubic through both ends and slopes, and
     Gauss–Legendre quadrature does the rest. Where it rises by much only the end counts: there
     ∫ e^φ (ds/dφ) dφ with ds/dφ linear in φ is known exactly.
     """
-    level = np.concatenate([[-float(before["log_loss"])], steps["log_inverse_loss"]])
-    rate = np.concatenate([[float(before["rate"])], (steps["speed"] * steps["norm"]) ** 2])
+    level = np.concatenate([[-float(begin["log_loss"])], steps["log_inverse_loss"]])
+    rate = np.concatenate([[float(begin["rate"])], (steps["speed"] * steps["norm"]) ** 2])
     width = np.diff(np.concatenate([[0.0], steps["s"]]))
     rise, end = np.diff(level), level[1:]
     nodes, weights = np.polynomial.legendre.leggauss(12)
