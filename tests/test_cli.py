@@ -104,7 +104,10 @@ MISTAKES = {
     "missing file": (["flow", "relu2", "--data", "nowhere.npz"], "nowhere.npz"),
     "narrow network": (["flow", "relu2", "--data", "{data}", "--width", 1], "width must be"),
     "zero start": (["flow", "relu2", "--data", "{data}", "--init", 0], "scale must be"),
-    "goal too near": (["flow", "relu2", "--data", "{data}", "--until", -50], "log_inverse_loss"),
+    "goal too near": (
+        ["flow", "relu2", "--data", "{data}", "--until", -50],
+        "the goal log(1/L) must lie above",
+    ),
     "wrong arrays": (["measure", "{data}"], "lacks the array features"),
     "unknown preset": (["measure", "{features}", "--preset", "x"], "preset must be one of"),
     "unwritable page": (["measure", "{features}", "--html", "/nowhere/x.html"], "/nowhere"),
