@@ -19,7 +19,6 @@ from ncollapse.stats._arrays import (
     host_view,
     is_array,
     like,
-    on_host,
     set_rows,
     to_numpy,
     zeros,
@@ -136,10 +135,11 @@ class ClassStats:
                 f"but their shape is {tuple(features.shape)}"
             )
         with exact(features):
-            given, features = features, host_view(working(features))
+            given = working(features)
+            features = host_view(given)
             labels = check_labels("labels", as_labels(labels, features), features.shape[0])
             self._start(features)
-            self._home = given[:0, :0] if on_host(given) else None
+            self._home = None if features is given else given[:0, :0]
             if features.shape[0] == 0:
                 return self
             indices = labels_to_indices(labels, self.num_classes, self._classes)
@@ -205,7 +205,7 @@ class ClassStats:
         with exact(given):
             loaded = State(**{name: host_view(array) for name, array in loaded.to_dict().items()})
             self._state = loaded.copy() if to_numpy(loaded.counts).any() else None
-        self._home = given[:0, :0] if on_host(given) else None
+        self._home = None if host_view(given) is given else given[:0, :0]
         self._rows = self._known = None
         return self
 
