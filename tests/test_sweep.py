@@ -4,7 +4,6 @@ import errno
 import hashlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -537,7 +536,11 @@ def test_no_warning_on_reading_without_options(tmp_path):
 def test_writes_replace_whole_files(tmp_path, monkeypatch):
     path = tmp_path / "chunk"
     _store.write_durably(path, b"old")
-    monkeypatch.setattr(os, "replace", lambda *a: os.kill(os.getpid(), signal.SIGINT))
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         _store.write_durably(path, b"new")
     assert path.read_bytes() == b"old"
