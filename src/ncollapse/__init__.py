@@ -9,8 +9,8 @@ from importlib.metadata import version as _version
 from types import ModuleType as _ModuleType
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from ncollapse import data, geometry, metrics, theory, verdict
-from ncollapse.certify import Certificate, certify, verify_certificate
+from ncollapse import certify, data, geometry, metrics, theory, verdict
+from ncollapse.certify import Certificate, verify_certificate
 from ncollapse.data import Dataset
 from ncollapse.metrics import Measurement, SampleStats, measure
 from ncollapse.stats import ClassStats, ClassSummary

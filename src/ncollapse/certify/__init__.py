@@ -1,12 +1,21 @@
-"""Can a network collapse on this data set? Answers that carry their proof."""
+"""Can a network collapse on this data set? Answers that carry their proof.
+
+The module itself may be called: ``ncollapse.certify(inputs, labels)`` is
+``ncollapse.certify.certify(inputs, labels)``.
+"""
+
+import sys
+from types import ModuleType
 
 from ncollapse.certify._types import Candidate, Direction, Multipliers
-from ncollapse.certify.certificate import (
-    Certificate,
-    ClassCertificate,
+from ncollapse.certify.certificate import Certificate, ClassCertificate, DataIdentity
+from ncollapse.certify.classes import (
     certify,
+    decide_classes,
     verify_certificate,
+    verify_classes,
 )
+from ncollapse.certify.decide import Decision, decide
 from ncollapse.certify.feasibility import solve
 from ncollapse.certify.limits import (
     CollapseLimit,
@@ -22,6 +31,8 @@ __all__ = [
     "Certificate",
     "ClassCertificate",
     "CollapseLimit",
+    "DataIdentity",
+    "Decision",
     "Direction",
     "Multipliers",
     "RandomLayer",
@@ -29,8 +40,20 @@ __all__ = [
     "centre_exactly",
     "certify",
     "collapse_limit",
+    "decide",
+    "decide_classes",
     "random_layer",
     "solve",
     "verify",
     "verify_certificate",
+    "verify_classes",
 ]
+
+
+class _CallableModule(ModuleType):
+    """``import ncollapse.certify as c`` is a module, and ``ncollapse.certify(data)`` still works."""
+
+    __call__ = staticmethod(certify)
+
+
+sys.modules[__name__].__class__ = _CallableModule

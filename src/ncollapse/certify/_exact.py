@@ -29,7 +29,7 @@ def integer_rows(matrix: np.ndarray) -> tuple[np.ndarray, list[int]]:
 
 
 def fractions(values: np.ndarray) -> np.ndarray:
-    """The exact values of floating-point numbers."""
+    """The exact values of floating-point numbers; fractions stay as they are."""
     out = np.empty(values.shape, dtype=object)
     out[:] = [Fraction(value) for value in values.tolist()]
     return out
@@ -71,7 +71,8 @@ def solution_near(
 
     Returns
     -------
-    ``(q,)`` fractions, or None when there is no solution (or, for large systems, none was found).
+    ``(q,)`` fractions, or None when there is no solution (for large systems also where the basis
+    turns out dependent).
     """
     order, rank = pivot_order(floats)
     if matrix.size * min(matrix.shape) <= PYTHON_ELIMINATION:
@@ -96,13 +97,13 @@ def _by_flint(
     goal = flint.fmpq_mat(flint.fmpz_mat([[value] for value in missing]))
     part = flint.fmpq_mat(flint.fmpz_mat([[missing[i]] for i in rows]))
     try:
-        found = block.solve(part, algorithm="dixon")
+        block_solution = block.solve(part, algorithm="dixon")
     except ZeroDivisionError:
         return None
-    if flint.fmpq_mat(flint.fmpz_mat(matrix[:, columns].tolist())) * found != goal:
+    if flint.fmpq_mat(flint.fmpz_mat(matrix[:, columns].tolist())) * block_solution != goal:
         return None
     for place, column in enumerate(columns):
-        value = found[place, 0]
+        value = block_solution[place, 0]
         solution[column] = Fraction(int(value.p), int(value.q) * more)
     return solution
 

@@ -31,8 +31,8 @@ def pivoted_qr(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Q, R, the order of the columns and the numerical rank, with QR = matrix[:, order]."""
     mode = "full" if full else "economic"
-    found: Any = qr(matrix, mode=mode, pivoting=True, check_finite=False)
-    basis, triangle, order = found
+    factors: Any = qr(matrix, mode=mode, pivoting=True, check_finite=False)
+    basis, triangle, order = factors
     pivots = np.abs(np.diag(triangle))
     rank = int(np.count_nonzero(pivots > RANK_TOLERANCE * pivots[0]))
     return basis, triangle, order, rank
@@ -40,6 +40,6 @@ def pivoted_qr(
 
 def pivot_order(matrix: np.ndarray) -> tuple[np.ndarray, int]:
     """The order in which columns enter a pivoted QR, and the numerical rank."""
-    found: Any = qr(matrix, mode="r", pivoting=True, check_finite=False)
-    pivots = np.abs(np.diag(found[0]))
-    return found[1], int(np.count_nonzero(pivots > RANK_TOLERANCE * pivots[0]))
+    factors: Any = qr(matrix, mode="r", pivoting=True, check_finite=False)
+    pivots = np.abs(np.diag(factors[0]))
+    return factors[1], int(np.count_nonzero(pivots > RANK_TOLERANCE * pivots[0]))

@@ -29,14 +29,14 @@ class ScaledProblem:
         target = np.ldexp(1.0, exponents.min() - exponents)
         return cls(rows, others, target, exponents, other_exponents)
 
-    def undo(self, found: Candidate) -> Candidate:
+    def undo(self, answer: Candidate) -> Candidate:
         """The same answer for the rows as they were."""
-        if isinstance(found, Direction):
-            return Direction(np.ldexp(found.beta, -self.own_exponents.min()))
+        if isinstance(answer, Direction):
+            return Direction(np.ldexp(answer.beta, -self.own_exponents.min()))
         least = min(self.own_exponents.min(), self.rest_exponents.min())
         return Multipliers(
-            np.ldexp(found.free, least - self.own_exponents),
-            np.ldexp(found.nonneg, least - self.rest_exponents),
+            np.ldexp(answer.free, least - self.own_exponents),
+            np.ldexp(answer.nonneg, least - self.rest_exponents),
         )
 
 

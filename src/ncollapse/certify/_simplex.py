@@ -1,74 +1,105 @@
-"""The last resort for small data: a phase-one simplex method in rational arithmetic."""
+"""The last resort for small data: a simplex method that pivots in integers, without rounding.
+
+The products y = Xβ are kept as y_B = D y_N: some of them (B) as combinations of others (N), which
+stand at their bounds, 1 on the class and 0 off it. A product of B on the wrong side of its bound
+changes places with one of N that can help; where none can, its row of D is a contradiction. The
+least index is always taken, so nothing repeats (Bland; for feasibility alone this is the
+criss-cross method of Terlaky). D is a table of integers over one denominator (Edmonds): its entries
+are minors of X.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
-from ncollapse.certify._exact import common_integers, integer_rows
-from ncollapse.certify._types import Direction, Multipliers
+from ncollapse.certify._exact import integer_rows
+from ncollapse.certify._types import Candidate, Direction, Multipliers
 
-AFFORDABLE_ENTRIES = 4000
+AFFORDABLE_PRODUCTS = 200_000
+"""N d min(N, d) up to which an answer takes seconds: integers grow with the rank."""
 
 
 def is_affordable(own: np.ndarray, rest: np.ndarray) -> bool:
-    rows = len(own) + len(rest)
-    return rows * (2 * own.shape[1] + len(rest) + rows) <= AFFORDABLE_ENTRIES
+    rows, dim = len(own) + len(rest), own.shape[1]
+    return rows * dim * min(rows, dim) <= AFFORDABLE_PRODUCTS
 
 
-def exact_candidate(own: np.ndarray, rest: np.ndarray) -> Direction | Multipliers | None:
-    """Decide Aβ = 1, Bβ ≤ 0 exactly; the answer is rounded to floating point at the end.
-
-    None when it leaves the range of floating-point numbers.
-
-    Minimises the sum of artificial variables over A(p − q) + a = 1, B(p − q) + s + b = 0 with
-    p, q, s, a, b ≥ 0 by Bland's rule, which cannot cycle. Zero means feasible with β = p − q;
-    otherwise the dual solution π ≤ 0 on B gives the multipliers −π.
-    """
-    stacked, shifts = integer_rows(np.vstack([own, rest]))
-    rows, dim, first = len(stacked), own.shape[1], len(own)
-    identity = np.eye(rows, dtype=object)
-    right = np.array([Fraction(1 << shift) for shift in shifts], dtype=object)
-    right[first:] = Fraction(0)
-    table = np.column_stack([stacked, -stacked, identity[:, first:], identity, right])
-    table = table + Fraction(0)
-    artificial = table.shape[1] - 1 - rows
-    basis = list(range(artificial, artificial + rows))
-    cost = -table.sum(axis=0)
-    cost[artificial:-1] = Fraction(0)
+def exact_answer(own: np.ndarray, rest: np.ndarray) -> Candidate:
+    """Decide Aβ = 1, Bβ ≤ 0; the answer holds fractions (dtype object)."""
+    count, first = len(own) + len(rest), len(own)
+    rows, shifts = integer_rows(np.vstack([own, rest]))
+    units = np.array([1 << shift for shift in shifts], dtype=object)
+    table = _Dictionary.of(rows)
+    fixed = table.nonbasic < first
+    ones = units[table.nonbasic[fixed]]
+    for row in np.flatnonzero(table.basic < first).tolist():
+        missed = table.denominator * units[table.basic[row]] - table.entries[row, fixed] @ ones
+        if missed != 0:
+            return _contradiction(table, row, units, first)
     while True:
-        entering = next((j for j in range(artificial) if cost[j] < 0), None)
-        if entering is None:
+        values = table.entries[:, fixed] @ ones
+        outside = (table.basic >= first) & (table.basic < count)
+        row = _least(table.basic, outside & (values > 0))
+        if row is None:
             break
-        column = table[:, entering]
-        ratios = [(table[i, -1] / column[i], basis[i], i) for i in range(rows) if column[i] > 0]
-        row = min(ratios)[2]
-        table[row] = table[row] / table[row, entering]
-        for i in range(rows):
-            if i != row and table[i, entering] != 0:
-                table[i] = table[i] - table[i, entering] * table[row]
-        cost = cost - cost[entering] * table[row]
-        basis[row] = entering
-    if cost[-1] == 0:
-        values = np.full(2 * dim, Fraction(0), dtype=object)
-        for i, j in enumerate(basis):
-            if j < 2 * dim:
-                values[j] = table[i, -1]
-        beta = _to_floats(values[:dim] - values[dim:])
-        return None if beta is None else Direction(beta)
-    dual = np.array([Fraction(1) - value for value in cost[artificial:-1]], dtype=object)
-    scale = np.array([Fraction(1 << shift) for shift in shifts], dtype=object)
-    whole, _ = common_integers(-dual * scale)
-    largest = max(abs(value) for value in whole)
-    if largest.bit_length() > 53:
-        whole = whole / Fraction(largest)
-    floats = _to_floats(whole)
-    return None if floats is None else Multipliers(floats[:first], floats[first:])
+        column = _least(table.nonbasic, ~fixed & (table.entries[row] > 0))
+        if column is None:
+            return _contradiction(table, row, units, first)
+        table.exchange(row, column)
+    beta = np.full(own.shape[1], Fraction(0))
+    for row in np.flatnonzero(table.basic >= count):
+        beta[table.basic[row] - count] = Fraction(values[row], table.denominator)
+    return Direction(beta)
 
 
-def _to_floats(values: np.ndarray) -> np.ndarray | None:
-    try:
-        return np.array([float(value) for value in values])
-    except OverflowError:
-        return None
+@dataclass
+class _Dictionary:
+    """basic = (entries / denominator) nonbasic: indices below N are products, then come the β_j."""
+
+    entries: np.ndarray
+    denominator: int
+    basic: np.ndarray
+    nonbasic: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray) -> _Dictionary:
+        """As many products as the rank, the first independent ones, are nonbasic."""
+        count, dim = rows.shape
+        table = cls(rows, 1, np.arange(count), count + np.arange(dim))
+        for row in range(count):
+            columns = np.flatnonzero((table.nonbasic >= count) & (table.entries[row] != 0))
+            if columns.size:
+                table.exchange(row, columns[0])
+        # No product depends on the β_j that are left: zero will do.
+        used = table.nonbasic < count
+        table.entries, table.nonbasic = table.entries[:, used], table.nonbasic[used]
+        return table
+
+    def exchange(self, row: int, column: int) -> None:
+        old, pivot = self.entries, self.entries[row, column]
+        new = (old * pivot - np.outer(old[:, column], old[row])) // self.denominator
+        new[row], new[:, column] = -old[row], old[:, column]
+        new[row, column] = self.denominator
+        sign = 1 if pivot > 0 else -1
+        self.entries, self.denominator = sign * new, sign * pivot
+        entering = self.nonbasic[column]
+        self.nonbasic[column], self.basic[row] = self.basic[row], entering
+
+
+def _least(indices: np.ndarray, chosen: np.ndarray) -> int | None:
+    """Where the least of the chosen indices stands."""
+    places = np.flatnonzero(chosen)
+    return int(places[np.argmin(indices[places])]) if places.size else None
+
+
+def _contradiction(table: _Dictionary, row: int, units: np.ndarray, first: int) -> Multipliers:
+    """The multipliers that say that a basic product is the combination that its row names."""
+    weights = np.full(len(units), Fraction(0))
+    weights[table.basic[row]] = Fraction(table.denominator)
+    weights[table.nonbasic] = -table.entries[row] + Fraction(0)
+    weights = weights * units
+    total = sum(weights[:first])
+    return Multipliers(weights[:first] / -total, weights[first:] / -total)

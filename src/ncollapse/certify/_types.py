@@ -1,4 +1,8 @@
-"""The two things that settle one class: a direction, or multipliers that rule it out."""
+"""The two things that settle one class: a direction, or multipliers that rule it out.
+
+Both hold float64 numbers, or fractions (`fractions.Fraction`, dtype object) where only exact
+arithmetic decides.
+"""
 
 from __future__ import annotations
 

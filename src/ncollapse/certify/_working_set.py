@@ -57,9 +57,9 @@ def by_inner_products(problem: ScaledProblem) -> Iterator[Candidate]:
             continue
         gap = 1.0 - float(linear[passive.index] @ passive.values)
         if gap <= FEASIBLE_GAP:
-            found = _multipliers(work, gram, linear, scale, passive)
-            if found is not None:
-                yield found
+            multipliers = _multipliers(work, gram, linear, scale, passive)
+            if multipliers is not None:
+                yield multipliers
             return
         beta = work.direction(passive.index, passive.values * (height / (scale * gap)))
         added = work.extend(beta)

@@ -12,14 +12,14 @@ the current β violates. Nothing here is trusted: `ncollapse.certify.verify` che
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from ncollapse.certify._factor import pivoted_qr
 from ncollapse.certify._scaling import ScaledProblem, shared_row
-from ncollapse.certify._simplex import exact_candidate, is_affordable
+from ncollapse.certify._simplex import exact_answer, is_affordable
 from ncollapse.certify._types import Candidate, Direction, Multipliers
 from ncollapse.certify._working_set import by_inner_products
 from ncollapse.least_distance import least_distance
@@ -47,18 +47,17 @@ def candidates(own: np.ndarray, rest: np.ndarray) -> Iterator[Candidate]:
         return
     scaled = ScaledProblem.of(own, rest)
     if len(own) <= own.shape[1]:
-        for found in by_inner_products(scaled):
-            yield scaled.undo(found)
-            if isinstance(found, Multipliers):
-                yield scaled.undo(_sparsified(scaled, found))
-    for found in _by_orthogonal_factors(scaled):
-        yield scaled.undo(found)
-        if isinstance(found, Multipliers):
-            yield scaled.undo(_sparsified(scaled, found))
+        yield from _undone(scaled, by_inner_products(scaled))
+    yield from _undone(scaled, _by_orthogonal_factors(scaled))
     if is_affordable(own, rest):
-        exact = exact_candidate(own, rest)
-        if exact is not None:
-            yield exact
+        yield exact_answer(own, rest)
+
+
+def _undone(problem: ScaledProblem, answers: Iterable[Candidate]) -> Iterator[Candidate]:
+    for answer in answers:
+        yield problem.undo(answer)
+        if isinstance(answer, Multipliers):
+            yield problem.undo(_sparsified(problem, answer))
 
 
 def solve(own: np.ndarray, rest: np.ndarray) -> Candidate | None:
@@ -111,14 +110,14 @@ def _by_orthogonal_factors(problem: ScaledProblem) -> Iterator[Candidate]:
                 yield Multipliers(free / total, answer / total)
 
 
-def _sparsified(problem: ScaledProblem, found: Multipliers) -> Multipliers:
+def _sparsified(problem: ScaledProblem, answer: Multipliers) -> Multipliers:
     """Set multipliers that are zero up to rounding to zero, and correct the others.
 
     A coordinate that few samples use forces their multipliers to zero; only exact zeros let the
     coordinate drop out of what is to be verified.
     """
     rows = np.vstack([problem.own, problem.rest])
-    weights = np.concatenate([found.free, found.nonneg])
+    weights = np.concatenate([answer.free, answer.nonneg])
     sizes = np.abs(weights) * np.linalg.norm(rows, axis=1)
     kept = sizes > ZERO_MULTIPLIER * sizes.max()
     weights = np.where(kept, weights, 0.0)
@@ -128,7 +127,7 @@ def _sparsified(problem: ScaledProblem, found: Multipliers) -> Multipliers:
     first = len(problem.own)
     free, nonneg = weights[:first], np.maximum(weights[first:], 0.0)
     total = -float(problem.target @ free)
-    return Multipliers(free / total, nonneg / total) if total > 0 else found
+    return Multipliers(free / total, nonneg / total) if total > 0 else answer
 
 
 def _off_range(own: np.ndarray, target: np.ndarray) -> np.ndarray:

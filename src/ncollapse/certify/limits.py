@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ncollapse.certify.certificate import FEASIBLE, INFEASIBLE, Certificate, certify
+from ncollapse.certify.certificate import FEASIBLE, INFEASIBLE, Certificate
+from ncollapse.certify.classes import as_dataset, certify
 from ncollapse.certify.verify import smallest_singular_value_at_least
-from ncollapse.data import Dataset
 from ncollapse.geometry import row_norms
 from ncollapse.theory.random_features import (
     MEAN_FEATURE,
@@ -37,17 +38,16 @@ class CollapseLimit:
     obstacle: Certificate | None
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "size": self.size,
-            "next_size": self.next_size,
-            "certificate": None if self.certificate is None else self.certificate.to_dict(),
-            "obstacle": None if self.obstacle is None else self.obstacle.to_dict(),
-        }
+        """A JSON record; what differs from run to run is under ``volatile``."""
+        proofs = {"certificate": self.certificate, "obstacle": self.obstacle}
+        records = {name: proof and proof.to_dict() for name, proof in proofs.items()}
+        volatile = {name: record and record.pop("volatile") for name, record in records.items()}
+        return {"size": self.size, "next_size": self.next_size, **records, "volatile": volatile}
 
 
 def collapse_limit(
     inputs: Any,
-    labels: Any,
+    labels: Any = None,
     *,
     classes: Sequence[Any] | None = None,
     transform: Callable[[np.ndarray], np.ndarray] | None = None,
@@ -55,14 +55,14 @@ def collapse_limit(
     """Bisect the class size: with nested subsets, more samples can only turn yes into no.
 
     The subset of size n holds the first n samples of each class in the order given (all of a class
-    that has fewer), so shuffle beforehand if the order means something. ``classes`` restricts the
-    question to some targets, as in `certify`.
+    that has fewer), so shuffle beforehand if the order means something. ``inputs`` and ``labels``
+    as in `certify`; ``classes`` restricts the question to some targets.
 
     ``transform`` is applied to the inputs of each subset, such as `centre_exactly` to give each its
     own mean zero. Transformed subsets are not nested: ``size`` and ``next_size`` are then a turn
     from yes to no, each with its proof, which need not be the only one.
     """
-    data = Dataset.from_arrays(inputs, labels)
+    data = as_dataset(inputs, labels)
     position = np.empty(len(data.labels), dtype=np.intp)
     for k in range(data.num_classes):
         inside = data.labels == k
@@ -81,50 +81,56 @@ def collapse_limit(
                 asked.insert(0, asked.pop(len(known[size].classes) - 1))
         return known[size]
 
-    low, high = 0, int(data.counts.max()) + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if at(middle).verdict == FEASIBLE else (low, middle)
-    size, most = low, int(data.counts.max())
-    if size == most:
-        return CollapseLimit(size, at(size), None, None)
+    def fails(size: int) -> bool:
+        return any(entry.verdict != FEASIBLE for entry in at(size).classes)
+
+    most = int(data.counts.max())
+    size = bisect_left(range(most + 1), True, lo=1, key=fails) - 1
     refuted = [n for n, certificate in known.items() if certificate.verdict == INFEASIBLE]
-    low, high = size, min(refuted, default=most + 1)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if at(middle).verdict == INFEASIBLE else (middle, high)
+    next_size = bisect_left(
+        range(most + 1),
+        True,
+        lo=size + 1,
+        hi=min(refuted, default=most + 1),
+        key=lambda n: at(n).verdict == INFEASIBLE,
+    )
     return CollapseLimit(
         size,
         at(size) if size else None,
-        high if high <= most else None,
-        at(high) if high <= most else None,
+        next_size if next_size <= most else None,
+        at(next_size) if next_size <= most else None,
     )
 
 
 def centre_exactly(inputs: Any) -> np.ndarray:
-    """(N x_i − Σ_j x_j)/2^k for integer-valued inputs: centred up to a factor, without rounding.
+    """(N x_i − Σ_j x_j)/2^k, 2^k the power of two above N: centred up to a factor, without rounding.
 
     Centring changes what can collapse, a factor does not. Subtracting a rounded mean instead
     breaks exact linear relations between coordinates, such as pixels that are used by the same few
-    images, and leaves questions that no arithmetic can settle. 2^k is the power of two above N.
+    images, and leaves questions that no arithmetic can settle.
 
     Raises
     ------
     ValueError
-        Inputs that are not integers, or so large that N times their range exceeds 2^53.
+        Inputs that are not multiples of one power of two below 2^53/(2N) times it, as pixels and
+        other whole numbers are.
     """
     data = np.asarray(inputs, dtype=np.float64)
-    if data.ndim != 2 or not np.isfinite(data).all() or (data != np.rint(data)).any():
+    if data.ndim != 2 or 0 in data.shape or not np.isfinite(data).all():
+        raise ValueError(f"inputs must be a finite matrix (N, d), but its shape is {data.shape}")
+    count, places = len(data), len(data).bit_length()
+    mantissas, powers = np.frexp(data)
+    bits = np.ldexp(mantissas, 53).astype(np.int64)
+    lowest = np.ldexp((bits & -bits).astype(np.float64), powers - 53)
+    unit = lowest[data != 0].min(initial=np.inf)
+    largest = float(np.abs(data).max())
+    if count * (largest / unit) >= 2.0**52 or np.ldexp(np.ldexp(unit, -places), places) != unit:
         raise ValueError(
-            f"inputs must be a finite matrix (N, d) of integers, but its shape is {data.shape}"
+            f"inputs must be multiples of one power of two below 2^52 / {count} times it, such as "
+            f"whole numbers, for their mean to be subtracted exactly, but the power is {unit:.6g} "
+            f"and the largest input {largest:.6g}"
         )
-    count = len(data)
-    if 2.0 * count * np.abs(data).max(initial=0.0) >= 2.0**53:
-        raise ValueError(
-            f"inputs must stay below 2^52 when multiplied by their number {count}, "
-            f"but the largest is {np.abs(data).max():.6g}"
-        )
-    return np.ldexp(count * data - data.sum(axis=0), -count.bit_length())
+    return np.ldexp(count * data - data.sum(axis=0), -places)
 
 
 @dataclass(frozen=True)

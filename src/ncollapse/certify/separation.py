@@ -35,16 +35,16 @@ def meeting_hulls(own: np.ndarray, rest: np.ndarray) -> Multipliers | None:
     total = weights[: len(own)].sum()
     if not total > 0:
         return None
-    found = Multipliers(-weights[: len(own)] / total, weights[len(own) :] / total)
-    return found if _is_proven(lifted, found) and verify(own, rest, found).verified else None
+    hulls = Multipliers(-weights[: len(own)] / total, weights[len(own) :] / total)
+    return hulls if _is_proven(lifted, hulls) and verify(own, rest, hulls).verified else None
 
 
-def _is_proven(lifted: np.ndarray, found: Multipliers) -> bool:
+def _is_proven(lifted: np.ndarray, hulls: Multipliers) -> bool:
     """Prove exact weights of the right signs: all but one sample of the class count as the rest."""
-    first = len(found.free)
-    pivot = int(np.argmin(found.free))
+    first = len(hulls.free)
+    pivot = int(np.argmin(hulls.free))
     others = np.delete(np.arange(first), pivot)
     rest = np.vstack([-lifted[others], lifted[first:]])
-    nonneg = np.concatenate([-found.free[others], found.nonneg])
-    claim = Multipliers(found.free[[pivot]], nonneg)
+    nonneg = np.concatenate([-hulls.free[others], hulls.nonneg])
+    claim = Multipliers(hulls.free[[pivot]], nonneg)
     return verify(lifted[[pivot]], rest, claim).verified

@@ -7,9 +7,9 @@ Three levels, each a proof on its own; the first that decides is enough.
    Numerical Algorithms*, §3.1). A direction, or multipliers, are correct up to a computed
    residual; the exact ones lie within residual / σ_min, and a Cholesky factorisation that runs to
    its end bounds σ_min from below (Rump, *Verification of positive definiteness*, 2006).
-2. Exact arithmetic on the numbers as they stand.
+2. Exact arithmetic on the numbers as they stand, floating-point ones or fractions.
 3. Exact repair: the linear system that the answer solves approximately is solved over the
-   rationals near it, and the signs are checked exactly.
+   rationals near it, and the solution is checked as it stands.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LARGEST_BOUND = 1e100
 """No matrix of rows scaled to size one has singular values above it; its square is finite."""
 
 ROUND_UP = 1.0 + 1e-9
-EXACT_PRODUCTS = 200_000
+EXACT_PRODUCTS = 10_000
 BESIDE = 1e-8
 """An answer may miss its equations, and an exact one may differ from it, by this share at most."""
 
@@ -64,9 +64,21 @@ def verify(own: np.ndarray, rest: np.ndarray, answer: Candidate) -> Verification
     Never raises for a wrong answer: shapes that do not fit, NaN and infinities are refused with
     ``verified=False``.
     """
-    if isinstance(answer, Direction):
-        return _verify_direction(own, rest, answer.beta)
-    return _verify_multipliers(own, rest, answer.free, answer.nonneg)
+    with np.errstate(all="ignore"):  # what overflows is compared as infinite or NaN, and refused
+        if isinstance(answer, Direction):
+            return _verify_direction(own, rest, _numbers(answer.beta))
+        return _verify_multipliers(own, rest, _numbers(answer.free), _numbers(answer.nonneg))
+
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float64) if values.dtype.kind in "iuf" else values
+
+
+def _is_finite(values: np.ndarray) -> bool:
+    """Whether all values are finite floating-point numbers or fractions."""
+    if values.dtype == object:
+        return all(isinstance(value, Fraction) for value in values)
+    return values.dtype.kind == "f" and bool(np.isfinite(values).all())
 
 
 def _gamma(count: int) -> float:
@@ -100,20 +112,36 @@ def smallest_singular_value_at_least(matrix: np.ndarray, bound: float) -> bool:
 
 
 def _verify_direction(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> Verification:
-    if beta.shape != (own.shape[1],) or not np.isfinite(beta).all():
-        return Verification(False, "none", "beta must be a finite vector with one entry a column")
+    if beta.shape != (own.shape[1],) or not _is_finite(beta):
+        return _refused("beta must be a finite vector with one entry a column")
     if not beta.any():
-        return Verification(False, "none", "beta is zero")
+        return _refused("beta is zero")
     rest = rest[rest.any(axis=1)]
+    if beta.dtype == object:
+        if _direction_holds(own, rest, beta):
+            return Verification(True, "exact", "every product with beta is computed exactly")
+        return _refused("a product with beta is not what it must be")
     scaled = _scaled_direction(own, beta)
     if scaled is not None:
         if (scaled.misses > BESIDE * (scaled.norms * scaled.size + scaled.target)).any():
-            return Verification(False, "none", "beta does not map the class to 1")
+            return _refused("beta does not map the class to 1")
         if _direction_in_floats(scaled, rest):
             return Verification(True, "floating point", "rounding cannot overturn a sign")
-    if _direction_exactly(own, rest, beta):
+    if _direction_repaired(own, rest, beta):
         return Verification(True, "exact", "solved over the rationals beside beta")
-    return Verification(False, "none", "the slack does not exceed what rounding may hide")
+    return _refused("the slack does not exceed what rounding may hide")
+
+
+def _refused(detail: str) -> Verification:
+    return Verification(False, "none", detail)
+
+
+def _direction_holds(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> bool:
+    """Aβ = 1 and Bβ ≤ 0, every product of fractions computed exactly."""
+    whole, bottom = common_integers(beta)
+    rows, shifts = integer_rows(own)
+    ones = [bottom << shift for shift in shifts]
+    return all(rows @ whole == ones) and all(integer_rows(rest)[0] @ whole <= 0)
 
 
 @dataclass(frozen=True)
@@ -149,7 +177,7 @@ def _direction_in_floats(scaled: _ScaledDirection, rest: np.ndarray) -> bool:
         norms = _norms(rest)
         rounding = _gamma(len(scaled.beta) + 3) * norms * scaled.size + UNDERFLOW
         slack = -(rest @ scaled.beta) - rounding
-        if slack.min() <= 0:
+        if not slack.min() > 0:
             return False
         miss = float(_norms(scaled.misses[None])[0])
         needed = ROUND_UP * miss * float((norms / slack).max())
@@ -162,7 +190,7 @@ def _direction_in_floats(scaled: _ScaledDirection, rest: np.ndarray) -> bool:
     return smallest_singular_value_at_least(distinct[:, :-1], needed)
 
 
-def _direction_exactly(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> bool:
+def _direction_repaired(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> bool:
     if not is_within_reach(len(own), own.shape[1]):
         return False
     rows, shifts = integer_rows(own)
@@ -182,10 +210,8 @@ def _direction_exactly(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> b
             continue
         goal = np.concatenate([target, np.full(int(tight.sum()), Fraction(0))])
         exact = solution_near(system, goal, guess, np.vstack([own_floats, rest_floats[tight]]))
-        if exact is not None and _beside(exact, guess):
-            whole, _ = common_integers(exact)
-            if all(others @ whole <= 0):
-                return True
+        if exact is not None and _beside(exact, guess) and _direction_holds(own, rest, exact):
+            return True
     return False
 
 
@@ -193,45 +219,49 @@ def _verify_multipliers(
     own: np.ndarray, rest: np.ndarray, free: np.ndarray, nonneg: np.ndarray
 ) -> Verification:
     if free.shape != (len(own),) or nonneg.shape != (len(rest),):
-        return Verification(False, "none", "one multiplier is needed for every sample")
-    if not (np.isfinite(free).all() and np.isfinite(nonneg).all()):
-        return Verification(False, "none", "the multipliers must be finite")
-    if nonneg.min(initial=0.0) < 0:
-        return Verification(False, "none", "a multiplier of another class is negative")
+        return _refused("one multiplier is needed for every sample")
+    if not (_is_finite(free) and _is_finite(nonneg)):
+        return _refused("the multipliers must be finite")
+    if (nonneg < 0).any():
+        return _refused("a multiplier of another class is negative")
     if not free.sum() < 0:
-        return Verification(False, "none", "the multipliers of the class do not add up below zero")
+        return _refused("the multipliers of the class do not add up below zero")
+    if free.dtype == object or nonneg.dtype == object:
+        if _multipliers_hold(own, rest, fractions(free), fractions(nonneg)):
+            return Verification(True, "exact", "the multipliers cancel exactly")
+        return _refused("the multipliers do not cancel")
     scaled, far = _scaled_multipliers(own, rest, free, nonneg), False
     if scaled is not None:
         far = scaled.miss > BESIDE * float(np.abs(scaled.weights) @ _norms(scaled.rows))
         if not far and _multipliers_in_floats(scaled):
             return Verification(True, "floating point", "exact multipliers lie beside these")
-    if _multipliers_exactly(own, rest, free, nonneg):
+    used = np.count_nonzero(free) + np.count_nonzero(nonneg)
+    if used * own.shape[1] <= EXACT_PRODUCTS and _multipliers_hold(
+        own, rest, fractions(free), fractions(nonneg)
+    ):
         return Verification(True, "exact", "the multipliers cancel exactly")
     if far:
-        return Verification(False, "none", "the multipliers do not cancel")
+        return _refused("the multipliers do not cancel")
     if _multipliers_repaired(own, rest, free, nonneg):
         return Verification(True, "exact", "solved over the rationals beside the multipliers")
-    return Verification(False, "none", "exact multipliers beside these could not be shown")
+    return _refused("exact multipliers beside these could not be shown")
 
 
 def _beside(exact: np.ndarray, guess: np.ndarray) -> bool:
     return max(abs(exact - guess)) <= Fraction(BESIDE) * max(abs(guess))
 
 
-def _multipliers_exactly(
+def _multipliers_hold(
     own: np.ndarray, rest: np.ndarray, free: np.ndarray, nonneg: np.ndarray
 ) -> bool:
+    """Aᵀu + Bᵀy = 0, y ≥ 0, Σu < 0, every product of fractions computed exactly."""
+    if not sum(free) < 0 or any(nonneg < 0):
+        return False
     weights = np.concatenate([free, nonneg])
     support = np.flatnonzero(weights)
-    if support.size * own.shape[1] > EXACT_PRODUCTS // 20:
-        return False
-    exact_free = fractions(free)
-    rows = np.vstack([own, rest])[support]
-    rows = rows[:, rows.any(axis=0)]
-    whole, shifts = integer_rows(rows)
-    exact = fractions(weights[support])
-    shifted = np.array([w / (1 << s) for w, s in zip(exact, shifts, strict=True)], dtype=object)
-    return sum(exact_free) < 0 and not any(shifted @ whole)
+    whole, shifts = integer_rows(np.vstack([own, rest])[support])
+    shifted = [weight / (1 << s) for weight, s in zip(weights[support], shifts, strict=True)]
+    return not any(common_integers(np.array(shifted, dtype=object))[0] @ whole)
 
 
 @dataclass(frozen=True)
@@ -263,8 +293,8 @@ def _scaled_multipliers(
         exponents = np.concatenate([exponents, more])
     mantissas, powers = np.frexp(weights)
     powers = powers + exponents
-    powers -= powers[mantissas != 0].max()
-    if powers[mantissas != 0].min() < -WIDEST or spread.max() > WIDEST // 2:
+    powers -= powers.max()
+    if powers.min() < -WIDEST or spread.max() > WIDEST // 2:
         return None
     weights = np.ldexp(mantissas, powers)
     # Rescaling the class's rows turned Σ free into Σ target·weights, up to one power of two.
@@ -281,7 +311,7 @@ def _scaled_multipliers(
 
 def _multipliers_in_floats(scaled: _ScaledMultipliers) -> bool:
     """Whether multipliers that cancel exactly are proven to exist so near that all signs stay."""
-    if scaled.room <= 0:
+    if not scaled.room > 0:
         return False
     if scaled.rows.shape[1] == 0:
         return True
@@ -319,25 +349,28 @@ def _multipliers_repaired(
     own: np.ndarray, rest: np.ndarray, free: np.ndarray, nonneg: np.ndarray
 ) -> bool:
     total = -float(free.sum())
-    own, free, largest = own[free != 0], free[free != 0], nonneg.max(initial=0.0)
+    used_own, largest = free != 0, nonneg.max(initial=0.0)
     for support in (0.0, BESIDE):
-        used = nonneg > support * largest
-        rows = np.vstack([own, rest[used]])
+        used = np.concatenate([used_own, nonneg > support * largest])
+        rows = np.vstack([own, rest])[used]
         rows = rows[:, rows.any(axis=0)]
         if not is_within_reach(rows.shape[1] + 1, len(rows)):
             continue
-        counted = np.concatenate([np.ones(len(own)), np.zeros(np.count_nonzero(used))])
-        system = np.vstack([integer_rows(rows.T)[0], integer_rows(counted[None])[0]])
+        counted = np.arange(len(used))[used] < len(own)
+        weights = np.concatenate([free, nonneg])[used] / total
+        if not np.isfinite(weights).all():
+            return False
+        system = np.vstack([integer_rows(rows.T)[0], counted.astype(int).astype(object)])
         goal = np.full(len(system), Fraction(0))
         goal[-1] = Fraction(-1)
-        weights = np.concatenate([free, nonneg[used]]) / total
         # Large multipliers are the last to lose their sign, so they are to form the basis.
-        preference = np.where(counted > 0, np.abs(weights).max(), weights)
+        preference = np.where(counted, np.abs(weights).max(), weights)
         floats = np.vstack([scale_rows(rows)[0].T, counted]) * preference
         guess = fractions(weights)
         exact = solution_near(system, goal, guess, floats)
-        if exact is not None and _beside(exact, guess) and all(exact[len(own) :] >= 0):
-            return True
-        if not used.any():
-            break
+        if exact is not None and _beside(exact, guess):
+            whole = np.full(len(used), Fraction(0))
+            whole[used] = exact
+            if _multipliers_hold(own, rest, whole[: len(own)], whole[len(own) :]):
+                return True
     return False

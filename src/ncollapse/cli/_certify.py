@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from ncollapse.certify import Certificate, verify_certificate
-from ncollapse.certify import certify as certify_arrays
-from ncollapse.cli._output import check_writable_file, print_facts, print_json
+from ncollapse.certify import (
+    Certificate,
+    ClassCertificate,
+    centre_exactly,
+    decide_classes,
+    verify_classes,
+)
+from ncollapse.cli._output import (
+    INTERRUPTED,
+    check_writable_file,
+    pass_progress,
+    print_facts,
+    print_json,
+)
 from ncollapse.data import load_npz
 from ncollapse.geometry import simplex_etf
 from ncollapse.theory import gordon_bound, phase_boundary, theorem5a_bound, union_bound
+
+ROW = "{:>12}  {:<11} {:<9} {:>10} {:>10} {:>9}  {}"
 
 
 def certify(
@@ -26,23 +41,94 @@ def certify(
     verify: Annotated[
         Path | None, typer.Option(help="Check this certificate instead of solving.")
     ] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Labels of the classes to decide, with commas.")
+    ] = None,
+    stop: Annotated[
+        bool, typer.Option("--stop", help="Stop at the first class that is an obstacle.")
+    ] = False,
+    centre: Annotated[
+        bool, typer.Option("--centre", help="Subtract the mean first, exactly (whole numbers).")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+) -> int:
     """Prove whether a two-layer ReLU network can collapse on this data set."""
+    if verify is not None and (classes is not None or stop):
+        raise ValueError("--verify checks the classes of the certificate: no --classes, no --stop")
     data = load_npz(file)
+    if centre:
+        data = replace(data, inputs=centre_exactly(data.inputs))
     if certificate is not None:
         check_writable_file("--certificate", certificate)
     if verify is not None:
-        found = verify_certificate(Certificate.load(verify), data)
+        claimed = Certificate.load(verify)
+        asked, entries = len(claimed.classes), verify_classes(claimed, data)
     else:
-        found = certify_arrays(data.inputs, data.classes[data.labels])
-    if certificate is not None:
-        found.save(certificate)
+        labels = None if classes is None else _labels(classes)
+        asked = data.num_classes if labels is None else len(labels)
+        entries = decide_classes(data, labels, stop_at_obstacle=stop)
+    decided, interrupted = _collect(entries, asked, rows=not json)
+    result = Certificate.of(data, decided)
+    if interrupted and decided and certificate is None:
+        certificate = Path(f"interrupted-{file.stem}-certificate.npz")
+    if decided and certificate is not None:
+        result.save(certificate)
     if json:
-        arguments: dict[str, Any] = {"file": str(file), "verify": verify and str(verify)}
-        print_json(found.to_dict(), arguments | {"certificate": certificate and str(certificate)})
+        arguments: dict[str, Any] = {
+            "file": str(file),
+            "verify": verify and str(verify),
+            "certificate": certificate and str(certificate),
+            "classes": classes,
+            "stop": stop,
+            "centre": centre,
+        }
+        print_json(result.to_dict(), arguments)
     else:
-        _print_certificate(found, file.name)
+        console = Console()
+        console.print(f"{file.name}: {result.verdict}", highlight=False, markup=False)
+        console.print(result.reason, highlight=False, markup=False)
+    if interrupted:
+        kept = f", kept in {certificate}" if decided else ""
+        print(f"interrupted: {len(decided)} of {asked} classes decided{kept}", file=sys.stderr)
+    return INTERRUPTED if interrupted else 0
+
+
+def _collect(
+    entries: Iterator[ClassCertificate], asked: int, *, rows: bool
+) -> tuple[list[ClassCertificate], bool]:
+    """All entries, each reported as it comes, and whether an interrupt ended them early."""
+    decided: list[ClassCertificate] = []
+    # A bar on the same terminal moves out of the way of what is written; a file knows no bar.
+    out = None if sys.stdout.isatty() else sys.stdout
+    if rows:
+        headings = ("class", "verdict", "verified", "slack", "norm", "seconds", "theorem 3")
+        print(ROW.format(*headings).rstrip(), flush=True)
+    try:
+        with pass_progress() as progress:
+            progress("classes", 0, asked)
+            for entry in entries:
+                decided.append(entry)
+                progress("classes", len(decided), asked)
+                if rows:
+                    print(_row(entry), file=out, flush=True)
+    except KeyboardInterrupt:
+        return decided, True
+    return decided, False
+
+
+def _row(entry: ClassCertificate) -> str:
+    numbers = (entry.slack, entry.norm, entry.seconds)
+    cells = ["" if number is None else f"{number:.4g}" for number in numbers]
+    verified = "yes" if entry.verified else "no"
+    row = ROW.format(entry.label, entry.verdict, verified, *cells, entry.theorem or "")
+    return row.rstrip()
+
+
+def _labels(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"--classes must be integers with commas, but it is {text!r}") from error
 
 
 def boundary(
@@ -91,17 +177,3 @@ def _means(classes: int, angle: float | None, means: str) -> np.ndarray:
 def _finite(value: Any) -> float | None:
     number = float(value)
     return number if np.isfinite(number) else None
-
-
-def _print_certificate(found: Certificate, name: str) -> None:
-    table = Table(title=f"{name}: {found.verdict}", title_justify="left")
-    for heading in ("class", "verdict", "verified", "slack", "norm", "seconds"):
-        table.add_column(heading)
-    for entry in found.to_dict()["classes"]:
-        cells = [entry[key] for key in ("label", "verdict", "verified", "slack", "norm", "seconds")]
-        table.add_row(
-            *("" if c is None else f"{c:.4g}" if isinstance(c, float) else str(c) for c in cells)
-        )
-    console = Console()
-    console.print(table)
-    console.print(found.reason, highlight=False, markup=False)

@@ -1,6 +1,12 @@
 """Data sets: a checked container, synthetic data and real images."""
 
-from ncollapse.data._dataset import Dataset, Separability, load_npz, orthogonal_separability
+from ncollapse.data._dataset import (
+    Dataset,
+    Separability,
+    load_arrays,
+    load_npz,
+    orthogonal_separability,
+)
 from ncollapse.data._feature_files import FeatureFile, load_head, open_features
 from ncollapse.data._fetch import fetch_images
 from ncollapse.data.images import load_images, read_idx
@@ -12,6 +18,7 @@ __all__ = [
     "Separability",
     "fetch_images",
     "gaussian_mixture",
+    "load_arrays",
     "load_head",
     "load_images",
     "load_npz",
