@@ -1,5 +1,6 @@
 """The command line: JSON for programs, tables for people, one line for mistakes."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from ncollapse.certify import decide_classes
 from ncollapse.cli import main
 from ncollapse.data import orthogonally_separable
 
@@ -80,7 +82,74 @@ def test_certify_and_verify(capsys, data_file, tmp_path):
     assert all(entry["verified"] for entry in record["classes"])
     status, out, _ = call(capsys, "certify", "--verify", kept, data_file, "--json")
     assert json.loads(out)["verdict"] == "feasible"
-    assert call(capsys, "certify", data_file)[0] == 0
+    status, out, err = call(capsys, "certify", data_file)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0].split()[:4] == ["class", "verdict", "verified", "slack"]
+    assert [row.split()[:3] for row in out.splitlines()[1:3]] == [
+        ["5", "feasible", "yes"],
+        ["6", "feasible", "yes"],
+    ]
+    assert "data.npz: feasible" in out
+
+
+def test_certify_prints_the_same_results_twice(capsys, data_file):
+    first, second = (json.loads(call(capsys, "certify", data_file, "--json")[1]) for _ in "ab")
+    assert first.pop("volatile").keys() == second.pop("volatile").keys() == {"seconds"}
+    assert first == second
+
+
+def test_certify_some_classes_up_to_an_obstacle(capsys, tmp_path):
+    """Class 1 holds a point and its double."""
+    path = tmp_path / "data.npz"
+    inputs = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 0.0], [0.0, -1.0]])
+    np.savez(path, inputs=inputs, labels=np.array([0, 1, 1, 2]))
+    record = json.loads(call(capsys, "certify", path, "--classes", "2,0", "--json")[1])
+    assert (record["verdict"], record["covered"], record["missing"]) == ("undecided", [2, 0], [1])
+    assert "class 1 not covered" in " ".join(
+        call(capsys, "certify", path, "--classes", "0,2")[1].split()
+    )
+    record = json.loads(call(capsys, "certify", path, "--stop", "--json")[1])
+    assert (record["verdict"], record["covered"], record["missing"]) == ("infeasible", [0, 1], [2])
+
+
+def test_certify_centres_exactly(capsys, tmp_path):
+    """Two points on one side of the origin, on opposite sides of their mean."""
+    path, kept = tmp_path / "data.npz", tmp_path / "certificate.npz"
+    np.savez(path, inputs=np.array([[1], [2]]), labels=np.array([0, 1]))
+    assert json.loads(call(capsys, "certify", path, "--json")[1])["verdict"] == "infeasible"
+    arguments = ["certify", path, "--centre", "--json"]
+    record = json.loads(call(capsys, *arguments, "--certificate", kept)[1])
+    assert record["verdict"] == "feasible"
+    assert json.loads(call(capsys, *arguments, "--verify", kept)[1])["verified"]
+    status, _, err = call(capsys, "certify", path, "--verify", kept)
+    assert status == 2
+    assert "about other data" in err
+    np.savez(path, inputs=np.array([[0.1], [0.7]]), labels=np.array([0, 1]))
+    assert "multiples of one power of two" in call(capsys, *arguments)[2]
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_an_interrupted_certify_keeps_what_was_decided(
+    capsys, data_file, tmp_path, monkeypatch, count
+):
+    from ncollapse.cli import _certify
+
+    def interrupted(*arguments, **options):
+        yield from itertools.islice(decide_classes(*arguments, **options), count)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_certify, "decide_classes", interrupted)
+    monkeypatch.chdir(tmp_path)
+    status, out, err = call(capsys, "certify", data_file, "--json")
+    record = json.loads(out)
+    assert (status, record["verdict"], record["covered"]) == (130, "undecided", [5][:count])
+    assert f"interrupted: {count} of 2 classes decided" in err
+    kept = tmp_path / "interrupted-data-certificate.npz"
+    assert kept.exists() == (count == 1)
+    if count:
+        record = json.loads(call(capsys, "certify", "--verify", kept, data_file, "--json")[1])
+        assert record["reason"] == "class 6 not covered"
+        assert record["classes"][0]["verified"]
 
 
 def test_boundary_is_that_of_the_theory(capsys):
@@ -104,6 +173,13 @@ MISTAKES = {
     "missing file": (["flow", "relu2", "--data", "nowhere.npz"], "nowhere.npz"),
     "narrow network": (["flow", "relu2", "--data", "{data}", "--width", 1], "width must be"),
     "zero start": (["flow", "relu2", "--data", "{data}", "--init", 0], "scale must be"),
+    "classes that are no labels": (["certify", "{data}", "--classes", "a,b"], "--classes must be"),
+    "unknown classes": (
+        ["certify", "{data}", "--classes", "5,9"],
+        "classes must be some of [5, 6]",
+    ),
+    "classes to verify": (["certify", "{data}", "--verify", "{data}", "--stop"], "no --stop"),
+    "data as a certificate": (["certify", "{data}", "--verify", "{data}"], "lacks format"),
     "goal too near": (
         ["flow", "relu2", "--data", "{data}", "--until", -50],
         "the goal log(1/L) must lie above",

@@ -1,5 +1,7 @@
 """The largest class size that can collapse, and random first layers."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,23 @@ def test_no_limit_when_everything_can_collapse():
     assert (limit.size, limit.next_size, limit.obstacle) == (7, None, None)
 
 
+def test_some_classes_may_reach_further_than_all():
+    """Class 1 is a point and its double, which nothing maps to 1 at once."""
+    inputs, labels = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 2.0]]), [0, 1, 0, 1]
+    limit = collapse_limit(inputs, labels, classes=[0])
+    assert (limit.size, limit.next_size, limit.certificate.covered) == (2, None, (0,))
+    assert limit.certificate.verdict == "undecided"
+    assert collapse_limit(inputs, labels).size == 1
+
+
+def test_the_record_of_a_limit_keeps_what_differs_between_runs_apart():
+    data = gaussian_mixture(np.eye(2), [30, 26], 0.8, 24, 0)
+    first, second = (collapse_limit(data).to_dict() for _ in range(2))
+    assert first.pop("volatile").keys() == {"certificate", "obstacle"}
+    assert second.pop("volatile")["obstacle"]["seconds"]
+    assert json.dumps(first) == json.dumps(second)
+
+
 def test_one_sample_may_already_be_too_many():
     limit = collapse_limit(np.array([[1.0], [2.0]]), np.array([0, 1]))
     assert (limit.size, limit.next_size, limit.certificate) == (0, 1, None)
@@ -61,10 +80,12 @@ def test_whole_data_are_centred_without_rounding(seed):
     centred = centre_exactly(data)
     assert (centred.sum(axis=0) == 0).all()
     np.testing.assert_array_equal(centred * 64, 37 * data - data.sum(axis=0))
-    with pytest.raises(ValueError, match=r"matrix .* of integers"):
-        centre_exactly(data / 255)
-    with pytest.raises(ValueError, match="must stay below"):
-        centre_exactly(data * 2.0**44)
+    np.testing.assert_array_equal(centre_exactly(data * 2.0**-900), centred * 2.0**-900)
+    for rounded in (data / 255, data * 2.0**-1074, np.vstack([data * 2.0**60, data])):
+        with pytest.raises(ValueError, match="multiples of one power of two below"):
+            centre_exactly(rounded)
+    with pytest.raises(ValueError, match=r"finite matrix \(N, d\)"):
+        centre_exactly(data[0])
 
 
 def test_a_wide_random_layer_has_full_rank_and_a_narrow_one_cannot():

@@ -96,7 +96,8 @@ def verify_classes(certificate: Certificate, data: Dataset) -> Iterator[ClassCer
     identity = DataIdentity.of(data)
     if certificate.data != identity:
         raise ValueError(
-            f"the certificate is about other data ({certificate.data}) than {data.name} ({identity})"
+            f"the certificate is about other data ({certificate.data}), "
+            f"not about {data.name} ({identity})"
         )
     for claimed in certificate.classes:
         if not 0 <= claimed.index < data.num_classes or (

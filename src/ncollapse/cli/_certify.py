@@ -31,6 +31,7 @@ from ncollapse.geometry import simplex_etf
 from ncollapse.theory import gordon_bound, phase_boundary, theorem5a_bound, union_bound
 
 ROW = "{:>12}  {:<11} {:<9} {:>10} {:>10} {:>9}  {}"
+HEADING = ROW.format("class", "verdict", "verified", "slack", "norm", "seconds", "theorem 3")
 
 
 def certify(
@@ -100,9 +101,6 @@ def _collect(
     decided: list[ClassCertificate] = []
     # A bar on the same terminal moves out of the way of what is written; a file knows no bar.
     out = None if sys.stdout.isatty() else sys.stdout
-    if rows:
-        headings = ("class", "verdict", "verified", "slack", "norm", "seconds", "theorem 3")
-        print(ROW.format(*headings).rstrip(), flush=True)
     try:
         with pass_progress() as progress:
             progress("classes", 0, asked)
@@ -110,7 +108,8 @@ def _collect(
                 decided.append(entry)
                 progress("classes", len(decided), asked)
                 if rows:
-                    print(_row(entry), file=out, flush=True)
+                    heading = HEADING + "\n" if len(decided) == 1 else ""
+                    print(heading + _row(entry), file=out, flush=True)
     except KeyboardInterrupt:
         return decided, True
     return decided, False

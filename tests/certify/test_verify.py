@@ -1,0 +1,310 @@
+"""The verifier: it proves what is true beside an answer, and refuses everything else."""
+
+import importlib
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from instances import check_literally, oracle, split
+from scipy.optimize import nnls
+
+from ncollapse.certify import Direction, Multipliers, verify
+from ncollapse.certify._simplex import exact_answer
+from ncollapse.certify.verify import UNDERFLOW, smallest_singular_value_at_least
+
+verify_module = importlib.import_module("ncollapse.certify.verify")
+
+
+def oracle_says_feasible(own, rest):
+    labels = np.repeat([0, 1], [len(own), len(rest)])
+    return oracle.exactly_feasible(np.vstack([own, rest]), labels, 0)
+
+
+def forgeries(answer):
+    """Each entry moved, each sign flipped, neighbours exchanged, the whole turned or scaled."""
+    parts = [answer.beta] if isinstance(answer, Direction) else [answer.free, answer.nonneg]
+
+    def rebuilt(position, values):
+        replaced = [values if i == position else part for i, part in enumerate(parts)]
+        return Direction(*replaced) if isinstance(answer, Direction) else Multipliers(*replaced)
+
+    for position, part in enumerate(parts):
+        size = np.abs(part).max(initial=0.0)
+        for i in range(len(part)):
+            for share in (1e-3, -1e-3, 1.0):
+                moved = part.copy()
+                moved[i] += share * max(size, 1e-3)
+                yield f"moved {position}[{i}] by {share}", rebuilt(position, moved)
+            if abs(part[i]) > 1e-3 * size:
+                flipped = part.copy()
+                flipped[i] = -flipped[i]
+                yield f"flipped {position}[{i}]", rebuilt(position, flipped)
+            if abs(part[i] - part[i - 1]) > 1e-3 * size:
+                swapped = part.copy()
+                swapped[[i - 1, i]] = swapped[[i, i - 1]]
+                yield f"swapped {position}[{i}]", rebuilt(position, swapped)
+        if part.any():
+            yield f"turned {position}", rebuilt(position, -part)
+            yield f"emptied {position}", rebuilt(position, np.zeros_like(part))
+            yield f"scaled {position}", rebuilt(position, 1.01 * part)
+        yield f"cut {position}", rebuilt(position, part[:-1])
+        yield f"unfinished {position}", rebuilt(position, np.full_like(part, np.nan))
+        yield f"infinite {position}", rebuilt(position, np.full_like(part, np.inf))
+
+
+def test_forged_answers_are_rejected(proven):
+    data, certificate = proven
+    tried = 0
+    for index, entry in enumerate(certificate.classes):
+        own, rest = split(data.inputs, data.labels, index)
+        assert verify(own, rest, entry.answer).verified
+        check_literally(own, rest, entry.answer)
+        for what, forged in forgeries(entry.answer):
+            if isinstance(forged, Multipliers) and what.startswith("scaled"):
+                continue
+            assert not verify(own, rest, forged).verified, f"class {index}: {what}"
+            tried += 1
+    assert tried > 30
+
+
+@given(st.integers(0, 10_000), st.integers(1, 8), st.integers(0, 6))
+@settings(max_examples=60, deadline=None)
+def test_the_bound_on_the_smallest_singular_value_never_exceeds_it(seed, rows, extra):
+    matrix = np.random.default_rng(seed).standard_normal((rows, rows + extra))
+    smallest = np.linalg.svd(matrix, compute_uv=False)[-1]
+    assert not smallest_singular_value_at_least(matrix, smallest * (1 + 1e-6))
+    if smallest > 1e-4:
+        assert smallest_singular_value_at_least(matrix, smallest * (1 - 1e-4))
+
+
+def refused(own, rest, answer):
+    verification = verify(np.asarray(own, float), np.asarray(rest, float), answer)
+    return (verification.verified, verification.method) == (False, "none")
+
+
+def proven_by(own, rest, answer):
+    verification = verify(np.asarray(own, float), np.asarray(rest, float), answer)
+    return verification.method if verification.verified else None
+
+
+def whole(values):
+    return np.array([Fraction(value) for value in values], dtype=object)
+
+
+def test_signs_are_exact_however_small():
+    """y₁(1, 1e-9) + y₂(0, 1) = (1, 0) asks for y₂ = −1e-9 and nothing else."""
+    own, rest = [[1.0, 0.0]], [[1.0, 1e-9], [0.0, 1.0]]
+    for second in (1e-10, -1e-9, 0.0):
+        assert refused(own, rest, Multipliers(np.array([-1.0]), np.array([1.0, second])))
+    assert refused(own, rest, Multipliers(whole([-1]), whole([1, -Fraction(1e-9)])))
+    assert proven_by(own, [[1.0, -1e-9], rest[1]], Multipliers(*map(np.array, ([-1.0], [1, 1e-9]))))
+
+
+@pytest.mark.parametrize("free", [[1.0, -1.0], [0.0, 0.0], [1.0, 1.0]])
+def test_a_sum_that_is_not_negative_proves_nothing(free):
+    """The rows cancel exactly; Σ free decides."""
+    own = np.array([[1.0, 0.0], [1.0, 0.0]])
+    rest = -sum(free) * np.array([[1.0, 0.0]])
+    assert refused(own, rest, Multipliers(np.array(free), np.array([1.0])))
+    assert refused(own, rest, Multipliers(whole(free), whole([1])))
+
+
+def test_fractions_are_checked_to_the_last_digit():
+    own, rest = [[3.0, 0.0], [0.0, 7.0]], [[-1.0, 0.0], [3.0, -7.0]]
+    third, seventh, little = Fraction(1, 3), Fraction(1, 7), Fraction(1, 10**40)
+    assert proven_by(own, rest, Direction(whole([third, seventh]))) == "exact"
+    assert refused(own, rest, Direction(whole([third + little, seventh])))
+    assert refused(own, [[3.0, -7.0 + 1e-15]], Direction(whole([third, seventh])))
+    for free, nonneg in (([-1, -1], [-3, 0]), ([-1, -1], [0, 1]), ([0, 0], [0, 0])):
+        assert refused(own, rest, Multipliers(whole(free), whole(nonneg)))
+    own, rest = [[3.0], [7.0]], [[1.0]]
+    assert proven_by(own, rest, Multipliers(whole([-third, seventh]), whole([0]))) == "exact"
+    assert refused(own, rest, Multipliers(whole([-third, seventh]), whole([little])))
+    assert refused(own, rest, Multipliers(whole([third, -seventh]), whole([0])))
+    mixed = Multipliers(np.array([-2.0, 0.0]), whole([6]))
+    assert proven_by(own, rest, mixed) == "exact"
+
+
+NO_NUMBERS = [np.array(["a", "b"]), np.array([1j, 2j]), np.array([1.0, None], dtype=object)]
+NO_NUMBERS += [np.array([[1.0, 2.0]]), np.array([np.nan, 1.0]), np.array([1.0, -np.inf])]
+NO_NUMBERS += [np.array([1.0]), np.array([], dtype=object), np.array([0.5, 1.0], dtype=object)]
+
+
+@pytest.mark.parametrize("values", NO_NUMBERS, ids=str)
+def test_what_is_no_vector_of_numbers_is_refused(values):
+    own, rest, good = np.eye(2), -np.ones((2, 2)), np.array([-1.0, -1.0])
+    assert refused(own, rest, Direction(values))
+    assert refused(own, rest, Multipliers(values, -good))
+    assert refused(own, rest, Multipliers(good, values))
+    assert proven_by(own, -rest, Multipliers(good, np.array([1, 0]))) == "floating point"
+
+
+@pytest.mark.parametrize("seed", range(4), ids="seed {}".format)
+def test_multipliers_of_any_size_are_refused_or_proven_and_never_raise(seed):
+    rng = np.random.default_rng(seed)
+    extremes = np.array([1e308, -1e308, 5e-324, -5e-324, 1.0, -1.0, 0.0, 1e-160, 1e160])
+    for _ in range(100):
+        rows = rng.choice(extremes[4:], (5, 3)) * rng.choice([1.0, 1e-310, 1e140], (5, 1))
+        rows[0, 0] = 1.0
+        own, rest = rows[:2], rows[2:]
+        for answer in (
+            Direction(rng.choice(extremes, 3)),
+            Multipliers(rng.choice(extremes, 2), rng.choice(extremes, 3)),
+            Multipliers(np.array([-1e308, -1e308]), np.abs(rng.choice(extremes, 3))),
+        ):
+            if verify(own, rest, answer).verified:
+                truth = isinstance(exact_answer(own, rest), Direction)
+                assert truth == isinstance(answer, Direction), (own, rest, answer)
+
+
+def near_boundary(rng):
+    """A class and a rest that touch or almost touch: truth hangs on the last digits."""
+    dim = int(rng.integers(1, 5))
+    own = rng.standard_normal((int(rng.integers(1, dim + 2)), dim))
+    rest = rng.standard_normal((int(rng.integers(1, 5)), dim))
+    if rng.random() < 0.5:
+        own[-1] = rng.dirichlet(np.ones(len(own))) @ own
+    if rng.random() < 0.7:
+        rest[-1] = rng.random(len(own)) @ own * rng.choice([1.0, -1.0]) + rng.choice(
+            [0.0, 1e-16, 1e-14, 1e-12, 1e-9]
+        ) * rng.standard_normal(dim)
+    if rng.random() < 0.5:
+        rest[0] = -rng.random() * rest[-1] + rng.choice([0.0, 1e-15, 1e-10]) * own[0]
+    return own, rest
+
+
+def attempts(own, rest):
+    """Answers for both sides by solvers with tolerances, so half of them are wrong."""
+    count = len(own)
+    shortest = np.linalg.lstsq(own, np.ones(count))[0]
+    over = rest[rest @ shortest > 0]
+    goal = np.concatenate([np.ones(count), np.zeros(len(over))])
+    for beta in (shortest, np.linalg.lstsq(np.vstack([own, over]), goal)[0]):
+        yield Direction(beta)
+        yield Direction(beta - 1e-9 * rest.sum(axis=0))
+    ones = np.concatenate([-np.ones(count), np.ones(count), np.zeros(len(rest))])
+    system = np.vstack([np.hstack([-own.T, own.T, rest.T]), ones])
+    weights = nnls(system, np.append(np.zeros(own.shape[1]), -1.0), maxiter=1000)[0]
+    free, nonneg = weights[count : 2 * count] - weights[:count], weights[2 * count :]
+    yield Multipliers(free, nonneg)
+    yield Multipliers(free, nonneg + 1e-15)
+
+
+@pytest.mark.parametrize("seed", range(3), ids="seed {}".format)
+def test_what_is_verified_is_true_wherever_the_answer_comes_from(seed):
+    rng = np.random.default_rng(seed)
+    proven = {"floating point": 0, "exact": 0}
+    for _ in range(80):
+        own, rest = near_boundary(rng)
+        truth = oracle_says_feasible(own, rest)
+        for answer in attempts(own, rest):
+            method = proven_by(own, rest, answer)
+            if method is not None:
+                assert truth == isinstance(answer, Direction), (own.tolist(), rest.tolist(), answer)
+                proven[method] += 1
+    assert min(proven.values()) > 5
+
+
+def ill_conditioned_direction(rng):
+    """β whose residual rounds to zero, and a row that it maps below zero and the exact β above."""
+    while True:
+        first, other = rng.standard_normal((2, 2))
+        own = np.array([first, first + 1e-8 * other])
+        beta = np.linalg.solve(own, np.ones(2))
+        exact = exact_answer(own, np.zeros((1, 2))).beta
+        gap = (exact - whole(beta)).astype(float)
+        size = np.linalg.norm(gap)
+        if (own @ beta == 1.0).all() and size > 0:
+            row = gap / size - beta * (gap @ beta / size + 0.5 * size) / (beta @ beta)
+            if row @ beta < 0 < whole(row) @ exact:
+                return own, row[None], beta
+
+
+@pytest.mark.parametrize("seed", range(8), ids="seed {}".format)
+def test_a_residual_that_rounds_to_zero_is_not_zero(seed):
+    own, rest, beta = ill_conditioned_direction(np.random.default_rng(seed))
+    assert not oracle_says_feasible(own, rest)
+    assert refused(own, rest, Direction(beta))
+
+
+def ill_conditioned_multipliers(rng):
+    """Rows that cancel in floats with y₂ = 1e-9, and exactly with a negative y₂ alone."""
+    while True:
+        first, other = rng.standard_normal((2, 2))
+        rest = np.array([first, first + 1e-8 * other])
+        nonneg = np.array([1.0, 1e-10])
+        own = nonneg @ rest
+        answer = exact_answer(own[None], rest)
+        if (own == nonneg @ rest).all() and isinstance(answer, Direction):
+            return own[None], rest, Multipliers(np.array([-1.0]), nonneg)
+
+
+@pytest.mark.parametrize("seed", range(8), ids="seed {}".format)
+def test_a_sum_that_rounds_to_zero_is_not_zero(seed):
+    own, rest, answer = ill_conditioned_multipliers(np.random.default_rng(seed))
+    assert oracle_says_feasible(own, rest)
+    assert refused(own, rest, answer)
+
+
+@pytest.mark.parametrize("seed", range(40), ids="seed {}".format)
+def test_rounding_never_makes_a_dependent_row_independent(seed):
+    """The last row is the sum of the others, exactly; its Gram matrix is rounded."""
+    rng = np.random.default_rng(seed)
+    for rows in range(2, 12):
+        matrix = rng.integers(-(2**40), 2**40, (rows, rows + 3)).astype(float)
+        matrix[-1] = matrix[:-1].sum(axis=0)
+        assert not smallest_singular_value_at_least(np.ldexp(matrix, -40), 0.0)
+
+
+def exact_gram(matrix):
+    rows = whole(matrix.ravel()).reshape(matrix.shape)
+    return rows @ rows.T
+
+
+@pytest.mark.parametrize("bound", [0.0, 1e-9, 0.1])
+@pytest.mark.parametrize("scale", [1.0, 2.0**-440, 2.0**30])
+def test_the_shift_of_the_gram_matrix_covers_what_rounding_may_do(bound, scale, monkeypatch):
+    """α² and three times (γ_{p+2} + γ_{q+2}) Tr, as the docstring says, and little more."""
+    factored = []
+    monkeypatch.setattr(verify_module, "cholesky", lambda gram: factored.append(gram.copy()))
+    matrix = scale * np.random.default_rng(0).standard_normal((4, 9))
+    bound *= scale
+    assert not smallest_singular_value_at_least(matrix, bound)
+    gram, unit = exact_gram(matrix), Fraction(1, 2**53)
+    trace = sum(np.diag(gram))
+    rounding = 3 * (gamma(6) + gamma(11)) * trace
+    literal = Fraction(bound) ** 2 + rounding
+    slack = 16 * unit * trace + 4 * Fraction(UNDERFLOW)
+    for i in range(4):
+        shift = gram[i, i] - Fraction(factored[0][i, i])
+        assert literal - slack <= shift <= literal * (1 + Fraction(1, 10**7)) + slack
+
+
+def gamma(count):
+    unit = Fraction(1, 2**53)
+    return count * unit / (1 - count * unit)
+
+
+def test_bounds_are_above_what_they_bound_and_hardly_more():
+    for count in (1, 2, 10, 1000, 10**6):
+        assert gamma(count) <= Fraction(verify_module._gamma(count)) <= gamma(count) * (1 + 2e-9)
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((20, 7)) * 2.0 ** rng.integers(-300, 300, (20, 1))
+    for row, norm in zip(rows, verify_module._norms(rows), strict=True):
+        square = sum(Fraction(x) ** 2 for x in row)
+        assert square <= Fraction(norm) ** 2 <= square * (1 + Fraction(3, 10**9))
+    assert verify_module._norms(np.zeros((1, 3))) >= 2.0**-451
+
+
+def test_singular_values_where_nothing_can_be_shown():
+    assert smallest_singular_value_at_least(np.eye(2, 3), 0.999)
+    assert not smallest_singular_value_at_least(np.eye(2, 3), 1.001)
+    assert not smallest_singular_value_at_least(np.eye(3, 2), 0.0)
+    for bound in (np.nan, np.inf, 1e100, 1e150):
+        assert not smallest_singular_value_at_least(1e160 * np.eye(2), bound)
+    with np.errstate(all="ignore"):
+        for value in (np.nan, np.inf, 1e200):
+            assert not smallest_singular_value_at_least(np.diag([1.0, value]), 0.0)
+    assert not smallest_singular_value_at_least(np.zeros((1, 2)), 0.0)
