@@ -308,3 +308,121 @@ def test_singular_values_where_nothing_can_be_shown():
         for value in (np.nan, np.inf, 1e200):
             assert not smallest_singular_value_at_least(np.diag([1.0, value]), 0.0)
     assert not smallest_singular_value_at_least(np.zeros((1, 2)), 0.0)
+
+
+def test_a_direction_with_room_is_proven_in_floats():
+    rng = np.random.default_rng(0)
+    own, rest = rng.standard_normal((40, 60)), np.zeros((3, 60))
+    beta = np.linalg.lstsq(own, np.ones(40))[0]
+    rest[:2] = -beta + 0.1 * rng.standard_normal((2, 60))
+    for rows, others in ((own, rest), (own, rest[2:]), (own, rest[:0])):
+        assert proven_by(rows, others, Direction(beta)) == "floating point"
+    for scale in (1e-150, 1e150):
+        assert proven_by(scale * own, rest, Direction(beta / scale)) == "floating point"
+    far = own * np.where(np.arange(40) == 3, 2.0**-20, 1.0)[:, None]
+    assert refused(far, rest, Direction(beta))
+
+
+def test_copies_ask_for_the_same_equation():
+    rng = np.random.default_rng(0)
+    own = rng.standard_normal((40, 60))
+    beta = np.linalg.lstsq(own, np.ones(40))[0]
+    copied = np.vstack([own, own[:30], own[:10]])
+    assert proven_by(copied, -beta[None], Direction(beta)) == "floating point"
+    contradicting = np.vstack([own, (1.0 + 1e-12) * own[:1]])
+    assert refused(contradicting, -beta[None], Direction(beta))
+
+
+def test_a_direction_without_room_is_proven_exactly():
+    """β = (1/3, 1/7) maps (3, −7) to zero and (3, −7.5) below it."""
+    own, beta = [[3.0, 0.0], [0.0, 7.0]], Direction(np.array([1 / 3, 1 / 7]))
+    exact = "solved over the rationals beside beta"
+    for rest in (
+        [[3.0, -7.0]],
+        [[3.0, -7.0], [0.0, -1.0]],
+        [[3.0, -7.0], [6.0, -14.0], [0.0, 0.0]],
+    ):
+        verification = verify(np.array(own), np.array(rest), beta)
+        assert (verification.method, verification.detail) == ("exact", exact)
+    assert refused(own, [[3.0, np.nextafter(-7.0, 0.0)]], beta)
+    dependent = [[3.0, 0.0], [0.0, 7.0], [1.5, 3.5]]
+    assert proven_by(dependent, [[-1.0, -1.0]], beta) == "exact"
+
+
+def test_a_direction_along_a_face_needs_its_tight_rows():
+    """In three dimensions the class leaves a line of β; two rows of the rest hold it at a point."""
+    own, rest = [[3.0, 0.0, 0.0]], [[3.0, -7.0, 0.0], [-3.0, 7.0, 0.0], [0.0, 1.0, -7.0]]
+    beta = np.array([1 / 3, 1 / 7, 1 / 49])
+    assert proven_by(own, rest, Direction(beta)) == "exact"
+    assert proven_by(own, rest, Direction(beta + 1e-3 * np.eye(3)[2])) == "exact"
+    assert refused(own, rest, Direction(beta + 1e-3 * np.eye(3)[1]))
+    assert refused(own, rest, Direction(beta - 1e-3 * np.eye(3)[2]))
+
+
+def test_how_far_an_answer_may_be_from_the_exact_one():
+    """One part in 10⁸ of the sizes that are added up, which are one and one here."""
+    for miss, accepted in ((1.5e-8, True), (2.5e-8, False), (-1.5e-8, True), (-2.5e-8, False)):
+        direction = Direction(np.array([1.0 + miss]))
+        assert proven_by([[1.0]], [[-1.0]], direction) == ("floating point" if accepted else None)
+        multipliers = Multipliers(np.array([-1.0]), np.array([1.0 + miss]))
+        assert proven_by([[1.0]], [[1.0]], multipliers) == ("floating point" if accepted else None)
+
+
+def test_sizes_beyond_the_range_of_floats_are_left_to_exact_arithmetic():
+    for power, method in ((800, "floating point"), (950, "exact")):
+        own, beta = np.diag([1.0, 2.0**-power]), np.array([1.0, 2.0**power])
+        assert proven_by(own, [[0.0, -1.0]], Direction(beta)) == method
+        assert refused(own, [[0.0, -1.0]], Direction(beta * [1.0, 1.0 + 1e-6]))
+    rows = np.array([[1.0, 0.0], [0.0, 2.0**-950]])
+    free = np.array([-1.0, -1.0])
+    assert proven_by(rows, rows, Multipliers(free, -free)) == "exact"
+    rows[1, 1] = 2.0**-440
+    assert proven_by(rows, rows, Multipliers(free, -free)) == "floating point"
+
+
+def test_multipliers_with_room_are_proven_in_floats():
+    rng = np.random.default_rng(0)
+    rest = rng.standard_normal((30, 12))
+    nonneg = rng.uniform(0.5, 1.0, 30)
+    own = rng.standard_normal((3, 12))
+    own[-1] = nonneg @ rest - own[:-1].sum(axis=0)
+    free = -np.ones(3)
+    answer = Multipliers(free, nonneg)
+    assert proven_by(own, rest, answer) == "floating point"
+    for scale in (1e-150, 1e150):
+        assert proven_by(scale * own, scale * rest, answer) == "floating point"
+        scaled = Multipliers(free, nonneg / scale)
+        assert proven_by(own, scale * rest, scaled) == "floating point"
+    padded = [np.hstack([rows, np.zeros((len(rows), 2))]) for rows in (own, rest)]
+    assert proven_by(*padded, answer) == "floating point"
+    small = Multipliers(free, np.append(nonneg, 1e-12))
+    assert proven_by(own, np.vstack([rest, rest[:1]]), small) == "floating point"
+    idle = Multipliers(np.append(free, 0.0), np.append(nonneg, 0.0))
+    others = [np.vstack([rows, rng.standard_normal((1, 12))]) for rows in (own, rest)]
+    assert proven_by(*others, idle) == "floating point"
+    assert refused(own, rest, Multipliers(free, nonneg + np.eye(30)[0] * 1e-3))
+    assert refused(*[rows[:, ::-1] for rows in (own, rest - 1e-3)], answer)
+
+
+def test_multipliers_with_dependent_columns_are_proven_exactly():
+    """The third column is the sum of the others, so its equation follows from theirs."""
+    own, rest = [[1.0, 1.0, 2.0]], [[3.0, 0.0, 3.0], [0.0, 7.0, 7.0], [0.0, 0.0, 1.0]]
+    answer = Multipliers(np.array([-1.0]), np.array([1 / 3, 1 / 7, 0.0]))
+    verification = verify(np.array(own), np.array(rest), answer)
+    assert verification.detail == "solved over the rationals beside the multipliers"
+    beside = Multipliers(np.array([-1.0]), np.array([1 / 3, 1 / 7, 1e-12]))
+    assert proven_by(own, rest, beside) == "exact"
+    for nonneg in ([1 / 3, 1 / 7 + 1e-4, 0.0], [1 / 3, 0.0, 1 / 7], [1 / 3, 1 / 7, 1e-6]):
+        assert refused(own, rest, Multipliers(np.array([-1.0]), np.array(nonneg)))
+    whole_numbers = Multipliers(np.array([-21.0]), np.array([7.0, 3.0, 0.0]))
+    assert verify(np.array(own), np.array(rest), whole_numbers).detail == (
+        "the multipliers cancel exactly"
+    )
+
+
+def test_a_column_that_one_sample_uses_rules_its_multiplier_out():
+    """Only the second row of the rest uses the last column, so its multiplier must be zero."""
+    own, rest = [[1.0, 0.0]], [[1.0, 0.0], [1.0, 1e-12]]
+    assert proven_by(own, rest, Multipliers(np.array([-1.0]), np.array([1.0, 0.0]))) is not None
+    assert refused(own, rest, Multipliers(np.array([-1.0]), np.array([0.0, 1.0])))
+    assert refused(own, rest, Multipliers(np.array([-1.0]), np.array([1.0, 1e-6])))
