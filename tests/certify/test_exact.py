@@ -129,6 +129,13 @@ def test_the_basis_is_chosen_from_the_floats():
             assert method(matrix, right, guess, np.array(order)).tolist() == expected
 
 
+def test_a_dependent_column_is_passed_over():
+    matrix, right = np.array([[1, 1, 0], [0, 0, 1]], dtype=object), fractions(np.array([2.0, 3.0]))
+    misleading = np.array([[3.0, 0.0, 0.0], [0.0, 2.0, 1.0]])
+    solution = elimination(matrix, right, fractions(np.array([1.0, 0.5, 1.0])), misleading)
+    assert solution.tolist() == [1.5, 0.5, 3]
+
+
 def test_a_basis_that_rounding_took_for_independent_gives_no_solution():
     matrix, right = np.array([[1, 1], [2, 2]], dtype=object), fractions(np.array([2.0, 4.0]))
     misleading = np.array([[1.0, 1.0], [2.0, 2.5]])

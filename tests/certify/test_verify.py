@@ -288,7 +288,7 @@ def gamma(count):
 
 
 def test_bounds_are_above_what_they_bound_and_hardly_more():
-    for count in (1, 2, 10, 1000, 10**6):
+    for count in (1, 2, 10, 1000, 10**6, 10**9):
         assert gamma(count) <= Fraction(verify_module._gamma(count)) <= gamma(count) * (1 + 2e-9)
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((20, 7)) * 2.0 ** rng.integers(-300, 300, (20, 1))
@@ -373,11 +373,10 @@ def test_sizes_beyond_the_range_of_floats_are_left_to_exact_arithmetic():
         own, beta = np.diag([1.0, 2.0**-power]), np.array([1.0, 2.0**power])
         assert proven_by(own, [[0.0, -1.0]], Direction(beta)) == method
         assert refused(own, [[0.0, -1.0]], Direction(beta * [1.0, 1.0 + 1e-6]))
-    rows = np.array([[1.0, 0.0], [0.0, 2.0**-950]])
-    free = np.array([-1.0, -1.0])
-    assert proven_by(rows, rows, Multipliers(free, -free)) == "exact"
-    rows[1, 1] = 2.0**-440
-    assert proven_by(rows, rows, Multipliers(free, -free)) == "floating point"
+    for power, method in ((440, "floating point"), (460, "exact"), (950, "exact")):
+        rows, weights = np.diag([1.0, 2.0**-power]), np.array([1.0, 2.0**power])
+        assert proven_by(rows, rows, Multipliers(-weights, weights)) == method
+        assert refused(rows, rows, Multipliers(-weights, weights * [1.0, 1.0 + 1e-6]))
 
 
 def test_multipliers_with_room_are_proven_in_floats():
@@ -426,3 +425,116 @@ def test_a_column_that_one_sample_uses_rules_its_multiplier_out():
     assert proven_by(own, rest, Multipliers(np.array([-1.0]), np.array([1.0, 0.0]))) is not None
     assert refused(own, rest, Multipliers(np.array([-1.0]), np.array([0.0, 1.0])))
     assert refused(own, rest, Multipliers(np.array([-1.0]), np.array([1.0, 1e-6])))
+
+
+def test_a_zero_sample_is_an_obstacle():
+    answer = Multipliers(np.array([-1.0]), np.array([0.0]))
+    assert proven_by([[0.0, 0.0]], [[1.0, 0.0]], answer) == "exact"
+    assert refused([[0.0, 2.0**-1074]], [[1.0, 0.0]], answer)
+
+
+def test_why_an_answer_is_refused():
+    own, rest, one = np.array([[1.0]]), np.array([[1.0]]), np.array([1.0])
+    for answer, detail in (
+        (Direction(np.ones(2)), "beta must be a finite vector with one entry a column"),
+        (Direction(2 * one), "beta does not map the class to 1"),
+        (Direction(0 * one), "beta does not map the class to 1"),
+        (Direction(one), "the slack does not exceed what rounding may hide"),
+        (Direction(whole([1])), "a product with beta is not what it must be"),
+        (Multipliers(-one, np.ones(2)), "one multiplier is needed for every sample"),
+        (Multipliers(np.ones(2), one), "one multiplier is needed for every sample"),
+        (Multipliers(-one, np.nan * one), "the multipliers must be finite"),
+        (Multipliers(-one, -one), "a multiplier of another class is negative"),
+        (Multipliers(one, one), "the multipliers of the class do not add up below zero"),
+        (Multipliers(-one, 2 * one), "the multipliers do not cancel"),
+        (Multipliers(whole([-1]), whole([2])), "the multipliers do not cancel"),
+    ):
+        assert verify(own, rest, answer).detail == detail
+    answer = Multipliers(-one, np.array([1.0, 1e-10]))
+    assert verify(np.array([[1.0, 0.0]]), np.array([[1.0, 1e-9], [0.0, 1.0]]), answer).detail == (
+        "exact multipliers beside these could not be shown"
+    )
+
+
+def test_a_sum_within_rounding_of_zero_is_left_to_exact_arithmetic():
+    own, rest = [[1.0, 0.0], [1.0, 0.0]], [[1.0, 0.0]]
+    free = np.array([1.0, -1.0 - 2.0**-52])
+    assert proven_by(own, rest, Multipliers(free, np.array([2.0**-52]))) == "exact"
+
+
+def scaled_instances(seeds):
+    for seed in range(seeds):
+        rng = np.random.default_rng(seed)
+        sizes = 2.0 ** rng.integers(-200, 200, (5, 1)) if seed % 2 else np.ones((5, 1))
+        rows = rng.standard_normal((5, 7)) * sizes
+        yield rng, rows[:2], rows[2:]
+
+
+def test_the_miss_of_a_direction_is_bounded():
+    for rng, own, _ in scaled_instances(20):
+        beta = np.linalg.lstsq(own, np.ones(2))[0] * (1.0 + 1e-16 * rng.integers(-9, 9, 7))
+        scaled = verify_module._scaled_direction(own, beta)
+        products = exact_products(scaled.own, scaled.beta)
+        parts = exact_products(np.abs(scaled.own), np.abs(scaled.beta))
+        for miss, product, part, target in zip(
+            scaled.misses, products, parts, whole(scaled.target), strict=True
+        ):
+            exact = abs(product - target)
+            assert exact <= Fraction(miss) <= exact + 4 * gamma(10) * (7 * part + target)
+            assert Fraction(miss) >= gamma(10) * target
+        # The equalities are those of the class, up to powers of two.
+        original = exact_products(own, beta)
+        for product, exact, target in zip(products, original, whole(scaled.target), strict=True):
+            assert product == exact * target
+
+
+def test_the_miss_and_the_room_of_multipliers_are_bounded():
+    for rng, own, rest in scaled_instances(20):
+        free = -rng.uniform(0.5, 2.0, 2) / np.linalg.norm(own, axis=1)
+        free[0] *= rng.choice([1.0, -0.5])
+        nonneg = rng.uniform(0.5, 2.0, 3) / np.linalg.norm(rest, axis=1)
+        scaled = verify_module._scaled_multipliers(own, rest, free, nonneg)
+        if scaled is None:
+            continue
+        weights, used = whole(scaled.weights), len(scaled.weights)
+        sums = exact_products(scaled.rows.T, scaled.weights)
+        parts = exact_products(np.abs(scaled.rows).T, np.abs(scaled.weights))
+        exact = sum(value**2 for value in sums)
+        lost = 2 * gamma(used + 2)
+        assert exact <= Fraction(scaled.miss) ** 2
+        above = sum(
+            (abs(value) + lost * part) ** 2 for value, part in zip(sums, parts, strict=True)
+        )
+        assert Fraction(scaled.miss) ** 2 <= above * (1 + Fraction(1, 10**8))
+        assert Fraction(scaled.miss) ** 2 >= sum((lost / 2 * part) ** 2 for part in parts)
+        # One factor takes the scaled sum of the class to the original one.
+        factor = whole(free[:1])[0] / (weights[0] * sum_weights(own, scaled)[0])
+        total = sum(w * t for w, t in zip(weights[:2], sum_weights(own, scaled), strict=True))
+        assert total * factor == sum(whole(free))
+        norm = sum(t**2 for t in sum_weights(own, scaled))
+        room = Fraction(scaled.room)
+        if total < 0:
+            assert Fraction(98, 100) * total**2 <= room**2 * norm <= total**2
+            assert room > 0
+        else:
+            assert room < 0
+
+
+def sum_weights(own, scaled):
+    """What each scaled multiplier counts in Σ free: powers of two against the rescaled rows."""
+    ratios = [
+        Fraction(row[0]) / Fraction(other[0]) for row, other in zip(own, scaled.rows, strict=False)
+    ]
+    return [max(ratios) / ratio for ratio in ratios]
+
+
+def exact_products(rows, vector):
+    return [
+        sum(Fraction(a) * Fraction(b) for a, b in zip(row, vector, strict=True)) for row in rows
+    ]
+
+
+def test_the_margin_of_exact_answers_is_inclusive():
+    one, miss = whole([1]), Fraction(verify_module.BESIDE)
+    assert verify_module._beside(one + miss, one)
+    assert not verify_module._beside(one + miss + Fraction(1, 10**30), one)

@@ -118,8 +118,6 @@ def _by_elimination(
     basis: list[int] = []
     previous = 1
     for column in order:
-        if used == len(table):
-            break
         candidates = np.flatnonzero(table[used:, column] != 0)
         if candidates.size == 0:
             continue

@@ -71,6 +71,7 @@ def verify(own: np.ndarray, rest: np.ndarray, answer: Candidate) -> Verification
 
 
 def _numbers(values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values)
     return values.astype(np.float64) if values.dtype.kind in "iuf" else values
 
 
@@ -105,7 +106,7 @@ def smallest_singular_value_at_least(matrix: np.ndarray, bound: float) -> bool:
     trace = ROUND_UP * float(np.trace(gram)) * (1.0 + _gamma(columns + rows)) + UNDERFLOW
     rounding = 3.0 * (_gamma(rows + 2) + _gamma(columns + 2)) * trace + UNDERFLOW
     shift = ROUND_UP * (bound**2 * ROUND_UP + rounding)
-    if not np.isfinite(shift) or shift >= trace:
+    if not np.isfinite(shift):
         return False
     gram.flat[:: rows + 1] -= shift
     return cholesky(gram) is not None
@@ -114,8 +115,6 @@ def smallest_singular_value_at_least(matrix: np.ndarray, bound: float) -> bool:
 def _verify_direction(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> Verification:
     if beta.shape != (own.shape[1],) or not _is_finite(beta):
         return _refused("beta must be a finite vector with one entry a column")
-    if not beta.any():
-        return _refused("beta is zero")
     rest = rest[rest.any(axis=1)]
     if beta.dtype == object:
         if _direction_holds(own, rest, beta):
@@ -313,8 +312,6 @@ def _multipliers_in_floats(scaled: _ScaledMultipliers) -> bool:
     """Whether multipliers that cancel exactly are proven to exist so near that all signs stay."""
     if not scaled.room > 0:
         return False
-    if scaled.rows.shape[1] == 0:
-        return True
     nonneg = scaled.weights[scaled.first :]
     for support in SUPPORTS:
         # Any choice of multipliers that may move is sound; small ones leave little room.
@@ -338,10 +335,9 @@ def _independent_columns(rows: np.ndarray) -> np.ndarray:
     counts = np.count_nonzero(rows, axis=0)
     keep = counts > 0
     single = np.flatnonzero(counts == 1)
-    if single.size > 1:
-        where = np.argmax(rows[:, single] != 0, axis=0)
-        keep[single] = False
-        keep[single[np.unique(where, return_index=True)[1]]] = True
+    where = np.argmax(rows[:, single] != 0, axis=0)
+    keep[single] = False
+    keep[single[np.unique(where, return_index=True)[1]]] = True
     return keep
 
 
