@@ -16,7 +16,7 @@ from ncollapse.certify._types import Candidate, Direction, Multipliers
 from ncollapse.certify.feasibility import candidates
 from ncollapse.certify.separation import meeting_hulls
 from ncollapse.certify.verify import smallest_singular_value_at_least, verify
-from ncollapse.data import Dataset
+from ncollapse.data import Dataset, is_orthogonally_separable
 from ncollapse.data._dataset import load_arrays
 from ncollapse.geometry import row_norms
 
@@ -200,24 +200,6 @@ def verify_certificate(certificate: Certificate, data: Dataset) -> Certificate:
         own, rest = _split(data, index)
         entries.append(_judge(data, index, own, rest, claimed.answer, time.perf_counter()))
     return _summarise(entries, list(certificate.indices), is_orthogonally_separable(data))
-
-
-def is_orthogonally_separable(data: Dataset) -> bool:
-    """⟨x_i, x_j⟩ > 0 within every class and < 0 across classes (min2025), over all pairs i ≠ j.
-
-    Stops at the first block of rows with a violation. A zero vector violates it.
-    """
-    rows, _ = scale_rows(data.inputs)
-    start, block = 0, 1
-    while start < len(rows):
-        part = slice(start, min(start + block, len(rows)))
-        products = rows[part] @ rows.T
-        own = data.labels[part]
-        sign = np.where(own[:, None] == data.labels, 1.0, -1.0)
-        if not (products * sign > 0).all():
-            return False
-        start, block = start + block, min(2 * block, 256)
-    return True
 
 
 def _asked_indices(data: Dataset, classes: Sequence[Any] | None) -> list[int]:
