@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ncollapse.data import Dataset
-from ncollapse.geometry import simplex_etf
+from ncollapse.geometry import row_norms, simplex_etf
 from ncollapse.least_distance import least_distance
 
 
@@ -53,7 +53,9 @@ class ReLULimit:
 def max_margin(inputs: np.ndarray) -> tuple[np.ndarray, float]:
     """Direction u and margin γ of max_{‖u‖=1} min_i ⟨x_i, u⟩, for one class.
 
-    Solved as the least-distance problem min ‖w‖ subject to ⟨x_i, w⟩ ≥ 1: u = w/‖w‖, γ = 1/‖w‖.
+    Solved as the least-distance problem min ‖w‖ subject to ⟨x_i, w⟩ ≥ 1, with rows scaled to norm
+    1. γ is measured on u, and weak duality, γ ≤ ‖Σ λ_i x_i‖ for every convex combination, confirms
+    it to a relative 1e-6 and the rounding of the inner products.
 
     Parameters
     ----------
@@ -63,19 +65,55 @@ def max_margin(inputs: np.ndarray) -> tuple[np.ndarray, float]:
     Raises
     ------
     ValueError
-        No direction has a positive inner product with every input, so there is no margin.
+        No direction has a positive inner product with every input, or none that double precision
+        can tell from that.
     """
-    scale = float(np.abs(inputs).max())
-    if scale == 0.0:
-        raise ValueError("inputs are all zero: no direction has a positive inner product with them")
-    solution = least_distance(inputs / scale, np.ones(len(inputs)))
-    if solution.point is None:
+    norms = row_norms(inputs)
+    if not norms.all():
+        raise ValueError(
+            f"inputs row {int(np.argmin(norms))} is the zero vector: "
+            "no direction has a positive inner product with it"
+        )
+    rows, bound = inputs / norms[:, None], norms.min() / norms
+    answer = least_distance(rows, bound)
+    if answer.residual < 0.1:
+        # The residual is 1/√(1 + ‖z‖²): a bound of its size brings ‖z‖ near 1.
+        answer = least_distance(rows, max(answer.residual, 1e-15) * bound)
+    direction, multipliers = _on_active_rows(rows, bound, answer.multipliers > 0.0)
+    margin = float(np.min(rows @ direction * norms))
+    mixture = float(np.linalg.norm(multipliers @ rows))
+    ceiling = mixture / float(multipliers @ bound) * float(norms.min())
+    rounding = 1e-15 * float(norms.max())
+    if (
+        margin <= 0.0
+        or mixture <= 1e-15 * multipliers.sum()
+        or margin < (1.0 - 1e-6) * ceiling - rounding
+    ):
         raise ValueError(
             "no direction has a positive inner product with every input of the class: "
-            "a nonnegative combination of them is zero"
+            "a nonnegative combination of them is zero, exactly or to rounding"
         )
-    length = float(np.linalg.norm(solution.point))
-    return solution.point / length, scale / length
+    return direction, margin
+
+
+def _on_active_rows(
+    rows: np.ndarray, bound: np.ndarray, active: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The unit direction of the least z with ⟨r_i, z⟩ = h_i on ``active`` rows, and multipliers.
+
+    A row that z violates becomes active too: the least-squares solver drops rows whose bound is
+    small beside the others'.
+    """
+    while True:
+        point = np.linalg.lstsq(rows[active], bound[active])[0]
+        short = bound - rows @ point - 1e-12 * bound - 1e-15 * np.linalg.norm(point)
+        worst = int(np.argmax(np.where(active, -np.inf, short)))
+        if active[worst] or short[worst] <= 0.0:
+            break
+        active[worst] = True
+    multipliers = np.zeros(len(rows))
+    multipliers[active] = np.maximum(np.linalg.lstsq(rows[active].T, point)[0], 0.0)
+    return point / np.linalg.norm(point), multipliers
 
 
 def relu_limit(data: Dataset) -> ReLULimit:
