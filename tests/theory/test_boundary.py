@@ -95,6 +95,44 @@ def test_limits_of_large_and_small_noise(num_classes):
     assert 1.0 < float(phase_boundary(means, 1e-3).ratio) < 1.001
 
 
+def test_noise_beyond_every_square_has_the_limit():
+    levels = np.array([1e-320, 1e-160, 1e-10, 1e160, 1e308])
+    separated = phase_boundary(np.eye(3), levels)
+    assert separated.ratio == pytest.approx([1.0, 1.0, 1.0, 2.0, 2.0], abs=1e-14)
+    same = phase_boundary(pair(0.0), levels)
+    assert same.ratio == pytest.approx([1.391263] * 3 + [1.5] * 2, abs=1e-6)
+    # ⟨μ, a⟩/σ has a limit as σ → 0.
+    assert same.minimiser[1, 0] == pytest.approx(same.minimiser[2, 0] * 1e-150, rel=1e-12)
+    near = phase_boundary(pair(0.0), 1e-5).minimiser[0]
+    assert same.minimiser[2, 0] == pytest.approx(near * 1e-5, rel=1e-4)
+    tiny = phase_boundary(1e-200 * np.eye(3), 1e-200)
+    assert float(tiny.ratio) == pytest.approx(float(phase_boundary(np.eye(3), 1.0).ratio))
+    assert float(phase_boundary(np.zeros((3, 2)), 1e-160).ratio) == 2.0
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.7, 4.0])
+def test_the_minimiser_is_that_of_the_formula(sigma):
+    """No step away from a lowers φ, and φ(a) is δ*."""
+    means, sizes, target = np.array([[1.0, 0.5], [-0.3, 0.1], [0.2, -1.0]]), [2, 1, 3], 0
+    boundary = phase_boundary(means, sigma, sizes, target)
+
+    def objective(a):
+        deviation = sigma * np.sqrt(1 + a @ a)
+        total = min(means[0] @ a, 0.0) ** 2
+        for share, mean in ((0.5, means[1] @ a), (1.5, means[2] @ a)):
+            z = mean / deviation
+            total += share * (
+                (mean**2 + deviation**2) * norm.cdf(z) + mean * deviation * norm.pdf(z)
+            )
+        return 1 + a @ a + total / sigma**2
+
+    a = boundary.minimiser
+    assert objective(a) == pytest.approx(float(boundary.ratio), rel=1e-12)
+    for angle in np.linspace(0, 2 * np.pi, 8):
+        step = 1e-4 * min(sigma, 1.0) * np.array([np.cos(angle), np.sin(angle)])
+        assert objective(a + step) > objective(a)
+
+
 def test_one_value_a_noise_level_in_any_order_and_shape():
     levels = np.array([[0.5, 2.0], [0.1, 1.0]])
     found = phase_boundary(pair(1.0), levels)

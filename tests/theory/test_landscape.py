@@ -80,7 +80,7 @@ def test_escape_from_example_3_1_is_by_curvature_at_least_that_of_the_paper():
     assert np.linalg.norm(stack(*moved)) == pytest.approx(np.linalg.norm(stack(weight, features)))
     drop = lp.log_loss(weight, features) - lp.log_loss(*moved)
     assert found.decrease == pytest.approx(drop, rel=1e-12)
-    assert drop > 1e-2
+    assert drop == pytest.approx(0.2932, abs=5e-5)
     assert abs(stack(found.weight, found.features) @ stack(weight, features)) < 1e-12
     paper = stack(*example_3_1(1e-4)) - stack(weight, features)
     paper /= np.linalg.norm(paper)
@@ -113,6 +113,39 @@ def test_collapse_with_unequal_norms_is_not_optimal():
     found = escape_direction(2.0 * weight, features)
     assert found is not None
     assert found.decrease > 1e-2
+
+
+def test_the_way_with_the_larger_decrease_is_taken():
+    """Where the gradient is enormous, weak curvature is not the way down."""
+    num_classes, per_class, dim, radius = 3, 2, 4, 200.0
+    weight, features = collapsed_pair(num_classes, per_class, dim, 1.0)
+    weight = 1.1 * weight
+    shrink = radius / np.linalg.norm(stack(weight, features))
+    weight, features = shrink * weight, shrink * features
+    escape = escape_direction(weight, features)
+    assert escape is not None
+    assert escape.kind == "gradient"
+    optimum = lp.sphere_optimum(radius**2, num_classes=num_classes, per_class=per_class)
+    possible = lp.log_loss(weight, features) - optimum
+    assert 0.9 * possible < escape.decrease <= possible
+
+
+def test_a_gradient_without_negative_curvature_is_followed():
+    """On the circle {W = cos φ·W₀, H = sin φ·H₀} through collapse the gradient is a single line."""
+    weight, features = collapsed_pair(2, 1, 1, 1.0)
+    features = 1.2 * features
+    escape = escape_direction(weight, features)
+    assert escape is not None
+    assert escape.kind == "gradient"
+    d_weight, d_features = lp.log_loss_gradient(weight, features)
+    point, gradient = stack(weight, features), stack(d_weight, d_features)
+    tangent = gradient - (gradient @ point) / (point @ point) * point
+    np.testing.assert_allclose(
+        stack(escape.weight, escape.features), -tangent / np.linalg.norm(tangent), atol=1e-12
+    )
+    assert escape.slope == pytest.approx(-np.linalg.norm(tangent))
+    optimum = lp.sphere_optimum(point @ point, num_classes=2, per_class=1)
+    assert escape.decrease == pytest.approx(lp.log_loss(weight, features) - optimum, rel=1e-3)
 
 
 def test_the_dictionary_is_json_ready_and_the_origin_is_refused():

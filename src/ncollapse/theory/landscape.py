@@ -77,8 +77,8 @@ def escape_direction(
     """A verified way down from (W, H) on its sphere, or ``None`` where there is none.
 
     The bottom eigenvector of the Riemannian Hessian P(∇²L)P − (⟨θ, ∇L⟩/ρ²)P on the tangent space
-    {Δ ⟂ θ}, matrix-free by Lanczos; where no curvature is negative, the steepest tangent descent.
-    It is followed along its great circle and L is evaluated there, so the decrease is achieved.
+    {Δ ⟂ θ}, matrix-free by Lanczos, and the steepest tangent descent. Each is followed along its
+    great circle, where L is evaluated, so the decrease is achieved; the larger one is returned.
 
     Parameters
     ----------
@@ -103,11 +103,9 @@ def escape_direction(
     """
     labels = check_model(weight, features, labels)
     sphere = _Sphere(np.asarray(weight, float), np.asarray(features, float), labels)
-    for kind, direction in sphere.directions(tolerance, seed):
-        found = sphere.descend(kind, direction)
-        if found is not None:
-            return found
-    return None
+    escapes = [sphere.descend(*direction) for direction in sphere.directions(tolerance, seed)]
+    verified = [escape for escape in escapes if escape is not None]
+    return max(verified, key=lambda escape: escape.decrease, default=None)
 
 
 def riemannian_hessian(
@@ -190,16 +188,16 @@ class _Sphere:
         return self.tangent(product) - self.radial * vector
 
     def directions(self, tolerance: float, seed: int) -> list[tuple[str, np.ndarray]]:
-        found = []
+        ways = []
         slope = self.tangent(self.gradient)
         curvature, bottom, scale = _bottom_eigenpair(self.hessian_product, self.size, seed)
         if curvature < -tolerance * scale:
             bottom = self.tangent(bottom)
             bottom /= np.linalg.norm(bottom)
-            found.append(("curvature", bottom if bottom @ slope <= 0.0 else -bottom))
+            ways.append(("curvature", bottom if bottom @ slope <= 0.0 else -bottom))
         if np.linalg.norm(slope) > tolerance * np.linalg.norm(self.gradient):
-            found.append(("gradient", -slope / np.linalg.norm(slope)))
-        return found
+            ways.append(("gradient", -slope / np.linalg.norm(slope)))
+        return ways
 
     def descend(self, kind: str, direction: np.ndarray) -> EscapeDirection | None:
         def log_loss(angle: float) -> float:
