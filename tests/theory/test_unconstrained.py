@@ -226,7 +226,7 @@ def test_shapes_that_disagree_are_named(weight, features, message):
 
 def test_undefined_quantities_are_refused():
     zero = Point(np.zeros((3, 4)), np.zeros((6, 4)), np.zeros(3))
-    with pytest.raises(ValueError, match="undefined"):
+    with pytest.raises(ValueError, match="all features are zero"):
         strong_collapse_residuals(zero)
     with pytest.raises(ValueError, match="undefined"):
         distance_to_invariant_subspace(zero)
