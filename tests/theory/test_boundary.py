@@ -62,11 +62,11 @@ def test_expected_square_excess_is_its_integral(mean):
     ],
 )
 def test_boundary_is_the_minimum_of_its_formula(means, sigma, sizes, target):
-    found = phase_boundary(means, sigma, sizes, target)
-    assert float(found.ratio) == pytest.approx(
+    boundary = phase_boundary(means, sigma, sizes, target)
+    assert float(boundary.ratio) == pytest.approx(
         literal_boundary(means, sigma, sizes, target), rel=1e-7
     )
-    assert found.minimiser.shape == (means.shape[1],)
+    assert boundary.minimiser.shape == (means.shape[1],)
 
 
 @pytest.mark.parametrize(
@@ -132,12 +132,12 @@ def test_the_minimiser_is_that_of_the_formula(sigma):
 
 def test_one_value_a_noise_level_in_any_order_and_shape():
     levels = np.array([[0.5, 2.0], [0.1, 1.0]])
-    found = phase_boundary(unit_pair(1.0), levels)
-    assert found.ratio.shape == (2, 2)
-    assert found.minimiser.shape == (2, 2, 2)
+    boundary = phase_boundary(unit_pair(1.0), levels)
+    assert boundary.ratio.shape == (2, 2)
+    assert boundary.minimiser.shape == (2, 2, 2)
     for place in np.ndindex(2, 2):
         alone = phase_boundary(unit_pair(1.0), levels[place])
-        assert float(alone.ratio) == pytest.approx(found.ratio[place], rel=1e-10)
+        assert float(alone.ratio) == pytest.approx(boundary.ratio[place], rel=1e-10)
 
 
 def test_boundary_does_not_depend_on_coordinates_and_scales_with_the_means():
@@ -164,11 +164,11 @@ def test_union_bound_is_the_formula_of_its_proof():
     d, loss = ratio * n, 4 * epsilon / (1 - epsilon) ** 2
     assert np.cos(angle) < -loss
     expected = (1 - epsilon) * np.sqrt((d - n) / d) / (2 * np.sqrt(np.log(n)))
-    found = union_bound_noise(unit_pair(angle), ratio, n, epsilon=epsilon)
-    assert float(found) == pytest.approx(expected, rel=1e-12)
+    noise = union_bound_noise(unit_pair(angle), ratio, n, epsilon=epsilon)
+    assert float(noise) == pytest.approx(expected, rel=1e-12)
     near = np.sqrt(1 - (np.cos(1.0) + loss) ** 2)
-    found = union_bound_noise(3.0 * unit_pair(1.0), ratio, n, epsilon=epsilon)
-    assert float(found) == pytest.approx(3.0 * expected * near, rel=1e-12)
+    noise = union_bound_noise(3.0 * unit_pair(1.0), ratio, n, epsilon=epsilon)
+    assert float(noise) == pytest.approx(3.0 * expected * near, rel=1e-12)
 
 
 def test_theorem5a_is_the_formula_of_its_proof():
@@ -177,8 +177,8 @@ def test_theorem5a_is_the_formula_of_its_proof():
     expected = 0.5 * np.sqrt((d - n) * 4.0 / ((num_classes - 1) * d * np.log(num_classes * n)))
     assert float(theorem5a_noise(2.0 * np.eye(4), ratio, n)) == pytest.approx(expected, rel=1e-12)
     kept = np.sqrt((1 - 0.01) ** 2 - 16 * 0.01)
-    found = theorem5a_noise(2.0 * np.eye(4), ratio, n, epsilon=0.01)
-    assert float(found) == pytest.approx(expected * kept, rel=1e-12)
+    noise = theorem5a_noise(2.0 * np.eye(4), ratio, n, epsilon=0.01)
+    assert float(noise) == pytest.approx(expected * kept, rel=1e-12)
 
 
 def test_bounds_as_noise_and_as_ratio_are_inverse():

@@ -36,8 +36,8 @@ def sample(n, dim, sigma, seed):
 
 
 def test_best_error_at_four_places():
-    found = best_error([0.5, 1.0, 1.0, 2.0], [2.0, 2.0, 3.0, 2.5])
-    assert found == pytest.approx([0.082, 0.258, 0.214, 0.363], abs=5e-4)
+    errors = best_error([0.5, 1.0, 1.0, 2.0], [2.0, 2.0, 3.0, 2.5])
+    assert errors == pytest.approx([0.082, 0.258, 0.214, 0.363], abs=5e-4)
 
 
 @pytest.mark.parametrize(("sigma", "ratio"), [(0.5, 2.0), (1.0, 2.0), (1.0, 3.0), (2.0, 2.5)])
@@ -81,8 +81,8 @@ def test_bounds_are_their_formulas():
     inner = s**3 * np.exp(-1 / (2 * s**2)) / np.sqrt(2 * np.pi) + s**2 + 1
     inner -= (c1 * s**2 + c2 * s) * np.sqrt(np.log(n) / n)
     expected = 1 - norm.cdf((n / (2 * 3600) * inner + s**2) ** -0.5)
-    found = theorem7b_error(1.6, 12.0, n, norm=2.0, c1=c1, c2=c2)
-    assert float(found) == pytest.approx(expected, rel=1e-12)
+    printed = theorem7b_error(1.6, 12.0, n, norm=2.0, c1=c1, c2=c2)
+    assert float(printed) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("sigma", [0.3, 0.5, 1.0, 2.0])
@@ -154,13 +154,13 @@ def test_small_bivariate_probabilities_keep_their_digits():
 @pytest.mark.parametrize("seed", range(3), ids=lambda seed: f"seed={seed}")
 def test_best_neuron_is_the_optimum_of_a_general_method(seed):
     own, rest, mean = sample(6, 14, 0.7, seed)
-    found = best_neuron(own, rest, mean, 0.7)
-    assert np.allclose(own @ found.beta, 1.0, atol=1e-9)
-    assert (rest @ found.beta).max() <= 1e-9
-    assert found.gap < 1e-9
+    neuron = best_neuron(own, rest, mean, 0.7)
+    assert np.allclose(own @ neuron.beta, 1.0, atol=1e-9)
+    assert (rest @ neuron.beta).max() <= 1e-9
+    assert neuron.gap < 1e-9
     general = minimize(
         lambda beta: -(mean @ beta) / np.linalg.norm(beta),
-        found.beta + 0.1 * np.random.default_rng(seed).standard_normal(14),
+        neuron.beta + 0.1 * np.random.default_rng(seed).standard_normal(14),
         method="SLSQP",
         constraints=[
             {"type": "eq", "fun": lambda beta: own @ beta - 1.0},
@@ -168,7 +168,7 @@ def test_best_neuron_is_the_optimum_of_a_general_method(seed):
         ],
         options={"maxiter": 500, "ftol": 1e-12},
     )
-    assert found.error == pytest.approx(norm.cdf(general.fun / 0.7), abs=1e-5)
+    assert neuron.error == pytest.approx(norm.cdf(general.fun / 0.7), abs=1e-5)
 
 
 def test_the_error_of_the_pair_is_what_simulation_finds():

@@ -68,7 +68,7 @@ def optimise(model, num_classes, per_class, lambda_w, lambda_h, seed):
     best = None
     for _ in range(4):
         start = rng.uniform(0.0, 1.0, len(bounds)) * 2.0
-        found = minimize(
+        descent = minimize(
             value,
             start,
             jac=True,
@@ -76,8 +76,8 @@ def optimise(model, num_classes, per_class, lambda_w, lambda_h, seed):
             bounds=bounds,
             options={"maxiter": 20000, "maxfun": 40000, "ftol": 1e-16, "gtol": 1e-11, "maxcor": 50},
         )
-        if best is None or found.fun < best.fun:
-            best = found
+        if best is None or descent.fun < best.fun:
+            best = descent
     assert best is not None
     weight = best.x[: num_classes * dim].reshape(num_classes, dim)
     return weight, best.x[num_classes * dim :].reshape(count, dim), best.fun

@@ -104,9 +104,9 @@ def orthogonally_separable(
     if per_class < 1:
         raise ValueError(f"per_class must be at least 1, but it is {per_class}")
     generator = np.random.default_rng(seed)
-    turn = int(generator.integers(2**31))
+    rotation = int(generator.integers(2**31))
     labels = np.repeat(np.arange(num_classes), per_class)
-    centres = simplex_etf(num_classes, dim, seed=turn)[labels]
+    centres = simplex_etf(num_classes, dim, seed=rotation)[labels]
     deviations = generator.standard_normal((len(labels), dim)) / np.sqrt(dim)
     level = noise * _largest_noise(centres, deviations, labels)
     inputs = factors[labels, None] * (centres + level * deviations)
