@@ -79,10 +79,15 @@ def max_margin(inputs: np.ndarray) -> tuple[np.ndarray, float]:
     if answer.residual < 0.1:
         # The residual is 1/√(1 + ‖z‖²): a bound of its size brings ‖z‖ near 1.
         answer = least_distance(rows, max(answer.residual, 1e-15) * bound)
-    direction, multipliers = _on_active_rows(rows, bound, answer.multipliers > 0.0)
+    # Solved again with equality on the rows that bind: least squares keeps the digits that the
+    # residual loses when rows nearly cancel.
+    binding = answer.multipliers > 0.0
+    point = np.linalg.lstsq(rows[binding], bound[binding])[0]
+    multipliers = np.maximum(np.linalg.lstsq(rows[binding].T, point)[0], 0.0)
+    direction = point / np.linalg.norm(point)
     margin = float(np.min(rows @ direction * norms))
-    mixture = float(np.linalg.norm(multipliers @ rows))
-    ceiling = mixture / float(multipliers @ bound) * float(norms.min())
+    mixture = float(np.linalg.norm(multipliers @ rows[binding]))
+    ceiling = mixture / float(multipliers @ bound[binding]) * float(norms.min())
     rounding = 1e-15 * float(norms.max())
     if (
         margin <= 0.0
@@ -94,26 +99,6 @@ def max_margin(inputs: np.ndarray) -> tuple[np.ndarray, float]:
             "a nonnegative combination of them is zero, exactly or to rounding"
         )
     return direction, margin
-
-
-def _on_active_rows(
-    rows: np.ndarray, bound: np.ndarray, active: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The unit direction of the least z with ⟨r_i, z⟩ = h_i on ``active`` rows, and multipliers.
-
-    A row that z violates becomes active too: the least-squares solver drops rows whose bound is
-    small beside the others'.
-    """
-    while True:
-        point = np.linalg.lstsq(rows[active], bound[active])[0]
-        short = bound - rows @ point - 1e-12 * bound - 1e-15 * np.linalg.norm(point)
-        worst = int(np.argmax(np.where(active, -np.inf, short)))
-        if active[worst] or short[worst] <= 0.0:
-            break
-        active[worst] = True
-    multipliers = np.zeros(len(rows))
-    multipliers[active] = np.maximum(np.linalg.lstsq(rows[active].T, point)[0], 0.0)
-    return point / np.linalg.norm(point), multipliers
 
 
 def relu_limit(data: Dataset) -> ReLULimit:
