@@ -24,6 +24,7 @@ SETTINGS = (
     (8, 2, 16, 40, 10, 1e-6),
     (8, 2, 16, 40, 10, 1e-3),
     (8, 2, 16, 40, 10, 1e-1),
+    (3, 8, 20, 8, 3, 1e-6),
 )
 HEAD = """# Lost classes: forecast against flow
 
