@@ -20,6 +20,7 @@ import numpy as np
 
 from ncollapse.certify import Direction, solve
 from ncollapse.data.synthetic import gaussian_mixture
+from ncollapse.geometry import unit_pair
 from ncollapse.theory.boundary import gordon_bound, phase_boundary, theorem5a_bound, union_bound
 
 TABLE = Path(__file__).parents[1] / "docs" / "benchmarks" / "boundary_sharpness.md"
@@ -35,21 +36,17 @@ class Setting:
     shares: tuple[float, ...]
 
 
-def at_angle(angle: float) -> np.ndarray:
-    return np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
-
-
 SETTINGS = (
-    Setting("K=2, θ=π", at_angle(np.pi), 0.2, (1, 1)),
-    Setting("K=2, θ=π", at_angle(np.pi), 0.5, (1, 1)),
-    Setting("K=2, θ=π", at_angle(np.pi), 1.0, (1, 1)),
-    Setting("K=2, θ=π/2", at_angle(np.pi / 2), 0.5, (1, 1)),
-    Setting("K=2, θ=0.5", at_angle(0.5), 0.2, (1, 1)),
-    Setting("K=2, θ=0.5", at_angle(0.5), 1.0, (1, 1)),
-    Setting("K=2, θ=0", at_angle(0.0), 0.1, (1, 1)),
-    Setting("K=2, θ=0", at_angle(0.0), 1.0, (1, 1)),
-    Setting("K=2, θ=π", at_angle(np.pi), 1.0, (1, 2)),
-    Setting("K=2, θ=0.5", at_angle(0.5), 0.5, (1, 1 / 3)),
+    Setting("K=2, θ=π", unit_pair(np.pi), 0.2, (1, 1)),
+    Setting("K=2, θ=π", unit_pair(np.pi), 0.5, (1, 1)),
+    Setting("K=2, θ=π", unit_pair(np.pi), 1.0, (1, 1)),
+    Setting("K=2, θ=π/2", unit_pair(np.pi / 2), 0.5, (1, 1)),
+    Setting("K=2, θ=0.5", unit_pair(0.5), 0.2, (1, 1)),
+    Setting("K=2, θ=0.5", unit_pair(0.5), 1.0, (1, 1)),
+    Setting("K=2, θ=0", unit_pair(0.0), 0.1, (1, 1)),
+    Setting("K=2, θ=0", unit_pair(0.0), 1.0, (1, 1)),
+    Setting("K=2, θ=π", unit_pair(np.pi), 1.0, (1, 2)),
+    Setting("K=2, θ=0.5", unit_pair(0.5), 0.5, (1, 1 / 3)),
     Setting("K=3, μ=e", np.eye(3), 0.5, (1, 1, 1)),
     Setting("K=3, μ=e", np.eye(3), 1.0, (1, 0.5, 1)),
     Setting("K=4, μ=e", np.eye(4), 0.2, (1, 1, 1, 1)),

@@ -9,6 +9,7 @@ from ncollapse.geometry import (
     orthogonal_frame,
     row_norms,
     simplex_etf,
+    unit_pair,
     unit_rows,
 )
 
@@ -37,6 +38,15 @@ def test_orthogonal_frame_is_orthonormal_and_seeded():
     np.testing.assert_array_equal(frame, orthogonal_frame(3, 5, seed=1))
     with pytest.raises(ValueError, match="dim >= 6"):
         orthogonal_frame(6, 5)
+
+
+def test_a_pair_has_its_angle():
+    for angle in (0.0, 0.5, np.pi / 2, 3.0):
+        first, second = unit_pair(angle)
+        assert first.tolist() == [1.0, 0.0]
+        assert np.linalg.norm(second) == pytest.approx(1.0)
+        assert first @ second == pytest.approx(np.cos(angle))
+        assert np.cross(np.append(first, 0), np.append(second, 0))[2] >= 0
 
 
 def test_centring_matrix_projects_off_the_constant():

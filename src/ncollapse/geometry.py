@@ -66,6 +66,11 @@ def orthogonal_frame(count: int, dim: int, *, seed: int | None = None) -> np.nda
     return (basis * np.sign(np.diag(triangle))).T
 
 
+def unit_pair(angle: float) -> np.ndarray:
+    """Two unit vectors of the plane, ``(2, 2)``: e_1, and the one at ``angle`` from it (radians)."""
+    return np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
+
+
 def row_norms(vectors: Array) -> Array:
     """Euclidean norm of each row, safe from overflow and underflow of the squares."""
     xp = array_namespace(vectors)

@@ -1,4 +1,4 @@
-"""The checked data set, orthogonal separability, and files that come from outside."""
+"""The checked data set, and files that come from outside."""
 
 import io
 import zipfile
@@ -6,39 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from ncollapse.data import Dataset, load_npz, orthogonal_separability, orthogonally_separable
-
-
-def literal_separability(inputs, labels):
-    wrong = total = 0
-    for i in range(len(labels)):
-        for j in range(i + 1, len(labels)):
-            product = sum(a * b for a, b in zip(inputs[i], inputs[j], strict=True))
-            same = labels[i] == labels[j]
-            wrong += (product <= 0) if same else (product >= 0)
-            total += 1
-    return wrong / total
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_separability_counts_what_the_definition_counts(seed):
-    generator = np.random.default_rng(seed)
-    inputs, labels = generator.standard_normal((12, 3)), np.arange(12) % 3
-    found = orthogonal_separability(Dataset.from_arrays(inputs, labels))
-    assert found.violating_share == pytest.approx(literal_separability(inputs, labels))
-    assert not found.separable
-
-
-@pytest.mark.parametrize("classes", [2, 3, 6])
-def test_generated_data_are_separable_with_their_scales(classes):
-    scales = np.linspace(1, 3, classes)
-    data = orthogonally_separable(classes, 8, 20, seed=3, scales=scales, noise=0.9)
-    found = orthogonal_separability(data)
-    assert found.separable
-    assert found.violating_share == 0.0
-    assert found.smallest_within > 0 > found.largest_across
-    norms = [np.linalg.norm(data.of_class(k), axis=1).mean() for k in range(classes)]
-    np.testing.assert_allclose(np.array(norms) / norms[0], scales, rtol=0.2)
+from ncollapse.data import Dataset, load_npz
 
 
 def test_labels_are_mapped_and_kept():
@@ -68,12 +36,6 @@ def test_bad_data_are_refused_by_name(case):
     inputs, labels, error, message = BAD[case]
     with pytest.raises(error, match=message):
         Dataset.from_arrays(inputs, labels, least_per_class=2)
-
-
-def test_zero_vector_has_no_side():
-    data = Dataset.from_arrays(np.array([[1.0], [0.0]]), np.array([0, 1]))
-    with pytest.raises(ValueError, match="row 1 is the zero vector"):
-        orthogonal_separability(data)
 
 
 def test_files_are_read_as_data_only(tmp_path):

@@ -6,6 +6,7 @@ from scipy.integrate import quad
 from scipy.optimize import minimize
 from scipy.stats import norm
 
+from ncollapse.geometry import unit_pair
 from ncollapse.theory.boundary import (
     expected_square_excess,
     gordon_bound,
@@ -17,10 +18,6 @@ from ncollapse.theory.boundary import (
 )
 
 SIGMAS = np.array([0.1, 0.2, 0.5, 1.0, 2.0])
-
-
-def pair(angle):
-    return np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
 
 
 def literal_boundary(means, sigma, sizes, target):
@@ -57,28 +54,28 @@ def test_expected_square_excess_is_its_integral(mean):
 @pytest.mark.parametrize(
     ("means", "sigma", "sizes", "target"),
     [
-        (pair(np.pi), 0.3, [1, 1], 0),
-        (pair(0.5), 0.7, [150, 450], 0),
-        (pair(0.0), 0.2, [300, 100], 1),
+        (unit_pair(np.pi), 0.3, [1, 1], 0),
+        (unit_pair(0.5), 0.7, [150, 450], 0),
+        (unit_pair(0.0), 0.2, [300, 100], 1),
         (np.eye(3), 0.5, [1, 2, 3], 1),
         (np.array([[1.0, 0.5], [-2.0, 0.1], [0.0, -1.0], [0.0, 0.0]]), 0.8, [4, 1, 1, 2], 3),
     ],
 )
 def test_boundary_is_the_minimum_of_its_formula(means, sigma, sizes, target):
-    found = phase_boundary(means, sigma, sizes, target)
-    assert float(found.ratio) == pytest.approx(
+    boundary = phase_boundary(means, sigma, sizes, target)
+    assert float(boundary.ratio) == pytest.approx(
         literal_boundary(means, sigma, sizes, target), rel=1e-7
     )
-    assert found.minimiser.shape == (means.shape[1],)
+    assert boundary.minimiser.shape == (means.shape[1],)
 
 
 @pytest.mark.parametrize(
     ("means", "values"),
     [
-        (pair(np.pi), [1.0436, 1.1117, 1.2880, 1.4157, 1.4751]),
-        (pair(np.pi / 2), [1.0436, 1.1117, 1.2880, 1.4157, 1.4751]),
-        (pair(0.5), [1.1151, 1.2323, 1.3740, 1.4384, 1.4777]),
-        (pair(0.0), [1.3923, 1.3954, 1.4127, 1.4456, 1.4785]),
+        (unit_pair(np.pi), [1.0436, 1.1117, 1.2880, 1.4157, 1.4751]),
+        (unit_pair(np.pi / 2), [1.0436, 1.1117, 1.2880, 1.4157, 1.4751]),
+        (unit_pair(0.5), [1.1151, 1.2323, 1.3740, 1.4384, 1.4777]),
+        (unit_pair(0.0), [1.3923, 1.3954, 1.4127, 1.4456, 1.4785]),
         (np.eye(4), [1.1391, 1.3799, 1.9929, 2.3302, 2.4537]),
     ],
     ids=["opposite", "orthogonal", "angle 0.5", "same", "K=4"],
@@ -95,14 +92,52 @@ def test_limits_of_large_and_small_noise(num_classes):
     assert 1.0 < float(phase_boundary(means, 1e-3).ratio) < 1.001
 
 
+def test_noise_beyond_every_square_has_the_limit():
+    levels = np.array([1e-320, 1e-160, 1e-10, 1e160, 1e308])
+    separated = phase_boundary(np.eye(3), levels)
+    assert separated.ratio == pytest.approx([1.0, 1.0, 1.0, 2.0, 2.0], abs=1e-14)
+    same = phase_boundary(unit_pair(0.0), levels)
+    assert same.ratio == pytest.approx([1.391263] * 3 + [1.5] * 2, abs=1e-6)
+    # ⟨μ, a⟩/σ has a limit as σ → 0.
+    assert same.minimiser[1, 0] == pytest.approx(same.minimiser[2, 0] * 1e-150, rel=1e-12)
+    near = phase_boundary(unit_pair(0.0), 1e-5).minimiser[0]
+    assert same.minimiser[2, 0] == pytest.approx(near * 1e-5, rel=1e-4)
+    tiny = phase_boundary(1e-200 * np.eye(3), 1e-200)
+    assert float(tiny.ratio) == pytest.approx(float(phase_boundary(np.eye(3), 1.0).ratio))
+    assert float(phase_boundary(np.zeros((3, 2)), 1e-160).ratio) == 2.0
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.7, 4.0])
+def test_the_minimiser_is_that_of_the_formula(sigma):
+    """No step away from a lowers φ, and φ(a) is δ*."""
+    means, sizes, target = np.array([[1.0, 0.5], [-0.3, 0.1], [0.2, -1.0]]), [2, 1, 3], 0
+    boundary = phase_boundary(means, sigma, sizes, target)
+
+    def objective(a):
+        deviation = sigma * np.sqrt(1 + a @ a)
+        total = min(means[0] @ a, 0.0) ** 2
+        for share, mean in ((0.5, means[1] @ a), (1.5, means[2] @ a)):
+            z = mean / deviation
+            total += share * (
+                (mean**2 + deviation**2) * norm.cdf(z) + mean * deviation * norm.pdf(z)
+            )
+        return 1 + a @ a + total / sigma**2
+
+    a = boundary.minimiser
+    assert objective(a) == pytest.approx(float(boundary.ratio), rel=1e-12)
+    for angle in np.linspace(0, 2 * np.pi, 8):
+        step = 1e-4 * min(sigma, 1.0) * np.array([np.cos(angle), np.sin(angle)])
+        assert objective(a + step) > objective(a)
+
+
 def test_one_value_a_noise_level_in_any_order_and_shape():
     levels = np.array([[0.5, 2.0], [0.1, 1.0]])
-    found = phase_boundary(pair(1.0), levels)
-    assert found.ratio.shape == (2, 2)
-    assert found.minimiser.shape == (2, 2, 2)
+    boundary = phase_boundary(unit_pair(1.0), levels)
+    assert boundary.ratio.shape == (2, 2)
+    assert boundary.minimiser.shape == (2, 2, 2)
     for place in np.ndindex(2, 2):
-        alone = phase_boundary(pair(1.0), levels[place])
-        assert float(alone.ratio) == pytest.approx(found.ratio[place], rel=1e-10)
+        alone = phase_boundary(unit_pair(1.0), levels[place])
+        assert float(alone.ratio) == pytest.approx(boundary.ratio[place], rel=1e-10)
 
 
 def test_boundary_does_not_depend_on_coordinates_and_scales_with_the_means():
@@ -117,7 +152,8 @@ def test_boundary_does_not_depend_on_coordinates_and_scales_with_the_means():
 def test_the_known_bounds_lie_above_the_boundary():
     for angle in (np.pi, 2.0, 1.0, 0.3):
         assert (
-            union_bound(pair(angle), SIGMAS, 300) > phase_boundary(pair(angle), SIGMAS).ratio
+            union_bound(unit_pair(angle), SIGMAS, 300)
+            > phase_boundary(unit_pair(angle), SIGMAS).ratio
         ).all()
     assert (theorem5a_bound(np.eye(4), SIGMAS, 250) > phase_boundary(np.eye(4), SIGMAS).ratio).all()
     assert gordon_bound(4, 250) > gordon_bound(4) == 2.5
@@ -128,11 +164,11 @@ def test_union_bound_is_the_formula_of_its_proof():
     d, loss = ratio * n, 4 * epsilon / (1 - epsilon) ** 2
     assert np.cos(angle) < -loss
     expected = (1 - epsilon) * np.sqrt((d - n) / d) / (2 * np.sqrt(np.log(n)))
-    found = union_bound_noise(pair(angle), ratio, n, epsilon=epsilon)
-    assert float(found) == pytest.approx(expected, rel=1e-12)
+    noise = union_bound_noise(unit_pair(angle), ratio, n, epsilon=epsilon)
+    assert float(noise) == pytest.approx(expected, rel=1e-12)
     near = np.sqrt(1 - (np.cos(1.0) + loss) ** 2)
-    found = union_bound_noise(3.0 * pair(1.0), ratio, n, epsilon=epsilon)
-    assert float(found) == pytest.approx(3.0 * expected * near, rel=1e-12)
+    noise = union_bound_noise(3.0 * unit_pair(1.0), ratio, n, epsilon=epsilon)
+    assert float(noise) == pytest.approx(3.0 * expected * near, rel=1e-12)
 
 
 def test_theorem5a_is_the_formula_of_its_proof():
@@ -141,16 +177,16 @@ def test_theorem5a_is_the_formula_of_its_proof():
     expected = 0.5 * np.sqrt((d - n) * 4.0 / ((num_classes - 1) * d * np.log(num_classes * n)))
     assert float(theorem5a_noise(2.0 * np.eye(4), ratio, n)) == pytest.approx(expected, rel=1e-12)
     kept = np.sqrt((1 - 0.01) ** 2 - 16 * 0.01)
-    found = theorem5a_noise(2.0 * np.eye(4), ratio, n, epsilon=0.01)
-    assert float(found) == pytest.approx(expected * kept, rel=1e-12)
+    noise = theorem5a_noise(2.0 * np.eye(4), ratio, n, epsilon=0.01)
+    assert float(noise) == pytest.approx(expected * kept, rel=1e-12)
 
 
 def test_bounds_as_noise_and_as_ratio_are_inverse():
     for ratio in (1.05, 1.5, 3.0):
-        noise = union_bound_noise(pair(2.0), ratio, 300)
-        assert float(union_bound(pair(2.0), noise, 300)) == pytest.approx(ratio, rel=1e-12)
-    assert float(union_bound_noise(pair(2.0), 0.9, 300)) == 0.0
-    assert np.isinf(union_bound(pair(0.0), 0.1, 300))
+        noise = union_bound_noise(unit_pair(2.0), ratio, 300)
+        assert float(union_bound(unit_pair(2.0), noise, 300)) == pytest.approx(ratio, rel=1e-12)
+    assert float(union_bound_noise(unit_pair(2.0), 0.9, 300)) == 0.0
+    assert np.isinf(union_bound(unit_pair(0.0), 0.1, 300))
     assert np.isinf(theorem5a_bound(np.array([[1.0], [2.0]]), 0.1, 300))
 
 

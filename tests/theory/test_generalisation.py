@@ -1,16 +1,25 @@
 """Best errors under collapse: the limit against exact programs, these against definitions."""
 
+import itertools
+import subprocess
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.optimize import minimize
-from scipy.stats import norm
+from scipy.stats import multivariate_normal, norm
 
 from ncollapse.data.synthetic import gaussian_mixture
+from ncollapse.least_distance import least_distance
+from ncollapse.theory import generalisation
 from ncollapse.theory.boundary import phase_boundary
 from ncollapse.theory.generalisation import (
     best_error,
     best_neuron,
     best_pair,
+    bivariate_normal,
     corrected_lower_error,
     theorem7a_error,
     theorem7b_error,
@@ -27,8 +36,8 @@ def sample(n, dim, sigma, seed):
 
 
 def test_best_error_at_four_places():
-    found = best_error([0.5, 1.0, 1.0, 2.0], [2.0, 2.0, 3.0, 2.5])
-    assert found == pytest.approx([0.082, 0.258, 0.214, 0.363], abs=5e-4)
+    errors = best_error([0.5, 1.0, 1.0, 2.0], [2.0, 2.0, 3.0, 2.5])
+    assert errors == pytest.approx([0.082, 0.258, 0.214, 0.363], abs=5e-4)
 
 
 @pytest.mark.parametrize(("sigma", "ratio"), [(0.5, 2.0), (1.0, 2.0), (1.0, 3.0), (2.0, 2.5)])
@@ -72,8 +81,8 @@ def test_bounds_are_their_formulas():
     inner = s**3 * np.exp(-1 / (2 * s**2)) / np.sqrt(2 * np.pi) + s**2 + 1
     inner -= (c1 * s**2 + c2 * s) * np.sqrt(np.log(n) / n)
     expected = 1 - norm.cdf((n / (2 * 3600) * inner + s**2) ** -0.5)
-    found = theorem7b_error(1.6, 12.0, n, norm=2.0, c1=c1, c2=c2)
-    assert float(found) == pytest.approx(expected, rel=1e-12)
+    printed = theorem7b_error(1.6, 12.0, n, norm=2.0, c1=c1, c2=c2)
+    assert float(printed) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("sigma", [0.3, 0.5, 1.0, 2.0])
@@ -85,16 +94,73 @@ def test_the_corrected_lower_bound_holds_and_the_printed_one_does_not_for_small_
     assert (theorem7b_error(sigma, ratio, n) > limit) == (sigma < 0.9)
 
 
+@pytest.mark.parametrize(("ratio", "crossing"), [(12.0, 5.2), (20.0, 4.8), (50.0, 4.4)])
+def test_the_printed_lower_bound_fails_at_large_noise_too(ratio, crossing):
+    for sigma in (crossing - 0.1, crossing + 0.1, 10.0):
+        exact = float(best_error(sigma, ratio))
+        printed = float(theorem7b_error(sigma, ratio, 100))
+        assert (printed > exact) == (sigma > crossing), sigma
+        assert corrected_lower_error(sigma, ratio) < exact
+
+
+@pytest.mark.parametrize(("sigma", "ratio", "norm_"), [(0.4, 12.0, 1.0), (3.0, 20.0, 2.0)])
+def test_the_corrected_lower_bound_is_its_formula(sigma, ratio, norm_):
+    s = sigma / norm_
+    excess = quad(lambda g: (s * g - 1) ** 2 * norm.pdf(g), 1 / s, 40.0)[0]
+    expected = 1 - norm.cdf(((s**2 + excess) / (2 * ratio) + s**2) ** -0.5)
+    assert float(corrected_lower_error(sigma, ratio, norm_)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_gap_is_the_excess_over_the_least_norm(monkeypatch):
+    own, rest, mean = sample(6, 14, 0.7, 0)
+    best = best_neuron(own, rest, mean, 0.7)
+
+    def feasible_but_not_least(matrix, bound):
+        answer = least_distance(matrix, bound)
+        inside = least_distance(matrix, bound + 1.0)
+        return replace(answer, point=inside.point)
+
+    monkeypatch.setattr(generalisation, "least_distance", feasible_but_not_least)
+    other = best_neuron(own, rest, mean, 0.7)
+    lengths = [np.linalg.norm(neuron.beta) / (mean @ neuron.beta) for neuron in (other, best)]
+    assert lengths[0] > 1.001 * lengths[1]
+    assert other.gap == pytest.approx(1 - (lengths[1] / lengths[0]) ** 2, rel=1e-6)
+    assert best.gap < 1e-12
+
+
+@pytest.mark.parametrize("correlation", [-1.0, -0.99, -0.3, 0.0, 0.6, 0.999, 1.0])
+def test_bivariate_normal_probabilities(correlation):
+    covariance = [[1.0, correlation], [correlation, 1.0]]
+    for h, k in itertools.product([-3.0, -0.2, 0.0, 0.5, 4.0], repeat=2):
+        expected = multivariate_normal.cdf([h, k], [0, 0], covariance, allow_singular=True)
+        assert bivariate_normal(h, k, correlation) == pytest.approx(expected, abs=2e-15), (h, k)
+
+
+def test_small_bivariate_probabilities_keep_their_digits():
+    for h, k, correlation in [(6.0, -7.0, -0.5), (2.0, -9.0, 0.3), (-1e-200, 0.0, 0.5)]:
+        root = np.sqrt(1 - correlation**2)
+        expected = quad(
+            lambda x, k=k, rho=correlation, root=root: norm.pdf(x) * norm.cdf((k - rho * x) / root),
+            -40.0,
+            h,
+            epsabs=0.0,
+            epsrel=1e-10,
+            limit=500,
+            points=[-9.0, -5.0, 0.0],
+        )[0]
+        assert bivariate_normal(h, k, correlation) == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize("seed", range(3), ids=lambda seed: f"seed={seed}")
 def test_best_neuron_is_the_optimum_of_a_general_method(seed):
     own, rest, mean = sample(6, 14, 0.7, seed)
-    found = best_neuron(own, rest, mean, 0.7)
-    assert np.allclose(own @ found.beta, 1.0, atol=1e-9)
-    assert (rest @ found.beta).max() <= 1e-9
-    assert found.gap < 1e-9
+    neuron = best_neuron(own, rest, mean, 0.7)
+    assert np.allclose(own @ neuron.beta, 1.0, atol=1e-9)
+    assert (rest @ neuron.beta).max() <= 1e-9
+    assert neuron.gap < 1e-9
     general = minimize(
         lambda beta: -(mean @ beta) / np.linalg.norm(beta),
-        found.beta + 0.1 * np.random.default_rng(seed).standard_normal(14),
+        neuron.beta + 0.1 * np.random.default_rng(seed).standard_normal(14),
         method="SLSQP",
         constraints=[
             {"type": "eq", "fun": lambda beta: own @ beta - 1.0},
@@ -102,7 +168,7 @@ def test_best_neuron_is_the_optimum_of_a_general_method(seed):
         ],
         options={"maxiter": 500, "ftol": 1e-12},
     )
-    assert found.error == pytest.approx(norm.cdf(general.fun / 0.7), abs=1e-5)
+    assert neuron.error == pytest.approx(norm.cdf(general.fun / 0.7), abs=1e-5)
 
 
 def test_the_error_of_the_pair_is_what_simulation_finds():
@@ -135,3 +201,17 @@ def test_refused_arguments():
         best_error(1.0, 2.0, norm=-1.0)
     with pytest.raises(ValueError, match="ratio must be at least 1"):
         theorem7a_error(0.1, 0.5, 300)
+    for bound in (
+        lambda sigma, norm: theorem7a_error(sigma, 2.0, 300, norm),
+        lambda sigma, norm: theorem7b_error(sigma, 20.0, 300, norm),
+        lambda sigma, norm: corrected_lower_error(sigma, 20.0, norm),
+    ):
+        with pytest.raises(ValueError, match="sigma must be positive"):
+            bound(-1.0, 1.0)
+        with pytest.raises(ValueError, match="norm must be a positive"):
+            bound(1.0, 0.0)
+
+
+def test_the_package_does_without_scipy_stats():
+    code = "import sys, ncollapse; sys.exit('scipy.stats' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

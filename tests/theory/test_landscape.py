@@ -72,21 +72,21 @@ def test_the_example_s_own_escape_lowers_the_loss_as_printed(alpha):
 
 def test_escape_from_example_3_1_is_by_curvature_at_least_that_of_the_paper():
     weight, features = example_3_1()
-    found = escape_direction(weight, features)
-    assert found is not None
-    assert found.kind == "curvature"
-    assert abs(found.slope) < 1e-12
-    moved = found.apply(weight, features)
+    escape = escape_direction(weight, features)
+    assert escape is not None
+    assert escape.kind == "curvature"
+    assert abs(escape.slope) < 1e-12
+    moved = escape.apply(weight, features)
     assert np.linalg.norm(stack(*moved)) == pytest.approx(np.linalg.norm(stack(weight, features)))
     drop = lp.log_loss(weight, features) - lp.log_loss(*moved)
-    assert found.decrease == pytest.approx(drop, rel=1e-12)
-    assert drop > 1e-2
-    assert abs(stack(found.weight, found.features) @ stack(weight, features)) < 1e-12
+    assert escape.decrease == pytest.approx(drop, rel=1e-12)
+    assert drop == pytest.approx(0.2932, abs=5e-5)
+    assert abs(stack(escape.weight, escape.features) @ stack(weight, features)) < 1e-12
     paper = stack(*example_3_1(1e-4)) - stack(weight, features)
     paper /= np.linalg.norm(paper)
     hessian = riemannian_hessian(weight, features)
-    assert found.curvature <= paper @ (hessian @ paper) + 1e-9
-    assert found.curvature == pytest.approx(np.linalg.eigvalsh(hessian @ np.eye(32))[0], rel=1e-9)
+    assert escape.curvature <= paper @ (hessian @ paper) + 1e-9
+    assert escape.curvature == pytest.approx(np.linalg.eigvalsh(hessian @ np.eye(32))[0], rel=1e-9)
 
 
 @pytest.mark.parametrize("scale", [0.3, 2.0, 20.0])
@@ -94,12 +94,12 @@ def test_escape_from_example_3_1_is_by_curvature_at_least_that_of_the_paper():
 def test_random_points_have_a_verified_way_down(seed, scale):
     rng = np.random.default_rng(seed)
     weight, features = scale * rng.standard_normal((4, 6)), scale * rng.standard_normal((12, 6))
-    found = escape_direction(weight, features)
-    assert found is not None
-    drop = lp.log_loss(weight, features) - lp.log_loss(*found.apply(weight, features))
+    escape = escape_direction(weight, features)
+    assert escape is not None
+    drop = lp.log_loss(weight, features) - lp.log_loss(*escape.apply(weight, features))
     assert drop > 0.0
-    assert found.decrease == pytest.approx(drop, rel=1e-9)
-    assert found.slope <= 0.0
+    assert escape.decrease == pytest.approx(drop, rel=1e-9)
+    assert escape.slope <= 0.0
 
 
 @pytest.mark.parametrize("scale", [0.5, 3.0, 10.0, 1000.0])
@@ -110,14 +110,47 @@ def test_none_at_the_optimum(num_classes, per_class, dim, scale):
 
 def test_collapse_with_unequal_norms_is_not_optimal():
     weight, features = collapsed_pair(3, 4, 3, 2.0)
-    found = escape_direction(2.0 * weight, features)
-    assert found is not None
-    assert found.decrease > 1e-2
+    escape = escape_direction(2.0 * weight, features)
+    assert escape is not None
+    assert escape.decrease > 1e-2
+
+
+def test_the_way_with_the_larger_decrease_is_taken():
+    """Where the gradient is enormous, weak curvature is not the way down."""
+    num_classes, per_class, dim, radius = 3, 2, 4, 200.0
+    weight, features = collapsed_pair(num_classes, per_class, dim, 1.0)
+    weight = 1.1 * weight
+    shrink = radius / np.linalg.norm(stack(weight, features))
+    weight, features = shrink * weight, shrink * features
+    escape = escape_direction(weight, features)
+    assert escape is not None
+    assert escape.kind == "gradient"
+    optimum = lp.sphere_optimum(radius**2, num_classes=num_classes, per_class=per_class)
+    possible = lp.log_loss(weight, features) - optimum
+    assert 0.9 * possible < escape.decrease <= possible
+
+
+def test_a_gradient_without_negative_curvature_is_followed():
+    """On the circle {W = cos φ·W₀, H = sin φ·H₀} through collapse the gradient is a single line."""
+    weight, features = collapsed_pair(2, 1, 1, 1.0)
+    features = 1.2 * features
+    escape = escape_direction(weight, features)
+    assert escape is not None
+    assert escape.kind == "gradient"
+    d_weight, d_features = lp.log_loss_gradient(weight, features)
+    point, gradient = stack(weight, features), stack(d_weight, d_features)
+    tangent = gradient - (gradient @ point) / (point @ point) * point
+    np.testing.assert_allclose(
+        stack(escape.weight, escape.features), -tangent / np.linalg.norm(tangent), atol=1e-12
+    )
+    assert escape.slope == pytest.approx(-np.linalg.norm(tangent))
+    optimum = lp.sphere_optimum(point @ point, num_classes=2, per_class=1)
+    assert escape.decrease == pytest.approx(lp.log_loss(weight, features) - optimum, rel=1e-3)
 
 
 def test_the_dictionary_is_json_ready_and_the_origin_is_refused():
-    found = escape_direction(*example_3_1())
-    assert found is not None
-    assert found.to_dict()["kind"] == "curvature"
+    escape = escape_direction(*example_3_1())
+    assert escape is not None
+    assert escape.to_dict()["kind"] == "curvature"
     with pytest.raises(ValueError, match="origin"):
         escape_direction(np.zeros((3, 2)), np.zeros((6, 2)))

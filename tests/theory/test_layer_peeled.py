@@ -112,8 +112,8 @@ def test_sphere_optimum_is_the_printed_formula():
     num_classes, per_class, square = 5, 10, 37.0
     inner = math.exp(-square / (2 * (num_classes - 1) * math.sqrt(per_class)))
     wanted = per_class * num_classes * math.log(1 + (num_classes - 1) * inner)
-    found = lp.sphere_optimum(square, num_classes=num_classes, per_class=per_class)
-    assert found == pytest.approx(math.log(wanted), rel=1e-13)
+    optimum = lp.sphere_optimum(square, num_classes=num_classes, per_class=per_class)
+    assert optimum == pytest.approx(math.log(wanted), rel=1e-13)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -123,7 +123,7 @@ def test_kkt_residuals_are_those_of_lemma_b_1(seed):
     weight, features = collapsed_pair(num_classes, per_class, dim, 3.0, seed)
     noise_w, noise_h = random_pair(num_classes, per_class, dim, seed, 0.1)
     weight, features = weight + noise_w, features + noise_h
-    found = lp.kkt_residuals(weight, features)
+    residuals = lp.kkt_residuals(weight, features)
     loss = slow_loss(weight, features, per_class)
     theta = np.concatenate([weight.ravel(), features.ravel()])
     descent = np.zeros_like(theta)
@@ -147,19 +147,19 @@ def test_kkt_residuals_are_those_of_lemma_b_1(seed):
     q_min, rho = min(gaps), np.linalg.norm(theta)
     beta = theta @ descent / (rho * np.linalg.norm(descent))
     gamma = -math.log(math.exp(loss) - 1.0) / rho**2
-    assert found.margin == pytest.approx(q_min)
-    assert found.cosine == pytest.approx(beta)
-    assert found.smoothed_margin == pytest.approx(gamma)
-    assert found.epsilon == pytest.approx(math.sqrt(2 * (1 - beta) / gamma), rel=1e-6)
+    assert residuals.margin == pytest.approx(q_min)
+    assert residuals.cosine == pytest.approx(beta)
+    assert residuals.smoothed_margin == pytest.approx(gamma)
+    assert residuals.epsilon == pytest.approx(math.sqrt(2 * (1 - beta) / gamma), rel=1e-6)
     delta = num_classes**2 * (num_classes - 1) * per_class / (2 * math.e * gamma * q_min)
-    assert found.delta == pytest.approx(delta)
+    assert residuals.delta == pytest.approx(delta)
     multipliers = (
         np.array(rates) * math.sqrt(q_min) * rho / (math.sqrt(q_min) * np.linalg.norm(descent))
     )
     scaled = [gradient / math.sqrt(q_min) for gradient in gradients]
     stationarity = theta / math.sqrt(q_min) - multipliers @ np.array(scaled)
-    assert np.linalg.norm(stationarity) <= found.epsilon * (1 + 1e-9)
-    assert multipliers @ (np.array(gaps) / q_min - 1.0) <= found.delta
+    assert np.linalg.norm(stationarity) <= residuals.epsilon * (1 + 1e-9)
+    assert multipliers @ (np.array(gaps) / q_min - 1.0) <= residuals.delta
 
 
 def test_the_far_log_domain_loses_nothing():
@@ -169,9 +169,9 @@ def test_the_far_log_domain_loses_nothing():
         reach = math.sqrt(level / lp.margin_bound(square, num_classes=5, per_class=10))
         weight, features = reach * weight, reach * features
         assert -lp.log_loss(weight, features) == pytest.approx(level - math.log(200), rel=1e-3)
-        found = lp.kkt_residuals(weight, features)
-        assert found.epsilon < 1e-6
-        assert found.smoothed_margin == pytest.approx(1 / (8 * math.sqrt(10)), rel=6 / level)
+        residuals = lp.kkt_residuals(weight, features)
+        assert residuals.epsilon < 1e-6
+        assert residuals.smoothed_margin == pytest.approx(1 / (8 * math.sqrt(10)), rel=6 / level)
         assert np.isfinite(np.concatenate(lp.log_loss_gradient(weight, features))).all()
 
 

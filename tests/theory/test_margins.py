@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import minimize, nnls
 
 from ncollapse.data import Dataset, orthogonally_separable
 from ncollapse.theory.margins import max_margin, relu_limit
@@ -24,6 +24,42 @@ def test_margin_against_direct_maximisation(seed, scale):
     direction, margin = max_margin(scale * inputs)
     assert margin == pytest.approx(scale / length, rel=1e-6)
     np.testing.assert_allclose(direction, direct.x / length, atol=1e-5)
+
+
+def test_margins_of_rows_of_very_different_size():
+    """γ = r/√(1 + r²) for r·e₁ and e₂."""
+    for r in [1.0, 1e-3, 1e-6, 1e-7, 1e-8, 1e-12]:
+        direction, margin = max_margin(np.array([[r, 0.0], [0.0, 1.0]]))
+        assert margin == pytest.approx(r / np.hypot(1.0, r), rel=1e-12), r
+        np.testing.assert_allclose(direction, [1 / np.hypot(1, r), r / np.hypot(1, r)], rtol=1e-12)
+
+
+def test_margins_of_nearly_antiparallel_rows():
+    """γ is the distance of the origin from the segment between e₁ and (−1, ε): ε/√(4 + ε²)."""
+    for angle in [1e-3, 1e-6, 1e-8, 1e-10]:
+        inputs = np.array([[1.0, 0.0], [-1.0, angle]])
+        direction, margin = max_margin(inputs)
+        assert margin == pytest.approx(angle / np.hypot(2.0, angle), rel=1e-9), angle
+        assert (inputs @ direction).min() == margin
+
+
+@pytest.mark.parametrize("seed", range(30), ids=lambda seed: f"seed={seed}")
+def test_the_margin_is_the_distance_of_the_hull_from_the_origin(seed):
+    """Each side bounds the other: γ from a direction, ‖Σ λ_i x_i‖ from a convex combination."""
+    generator = np.random.default_rng(seed)
+    count, dim = generator.integers(2, 12), generator.integers(2, 8)
+    inputs = generator.standard_normal((count, dim))
+    inputs[:, 0] = np.abs(inputs[:, 0]) + 0.1
+    inputs *= 10 ** generator.uniform(-3, 3, (count, 1))
+    inputs = np.vstack([inputs, inputs[: seed % 3]])
+    direction, margin = max_margin(inputs)
+    assert np.linalg.norm(direction) == pytest.approx(1.0, rel=1e-14)
+    assert margin == pytest.approx((inputs @ direction).min(), rel=1e-12)
+    smallest = np.linalg.norm(inputs, axis=1).min()
+    stacked = np.vstack([inputs.T / smallest, 1e6 * np.ones(len(inputs))])
+    shares = nnls(stacked, np.append(np.zeros(dim), 1e6), maxiter=10_000)[0]
+    hull = np.linalg.norm(shares @ inputs) / shares.sum()
+    assert margin == pytest.approx(hull, rel=1e-6)
 
 
 def test_one_sample_points_to_itself():

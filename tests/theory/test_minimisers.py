@@ -68,7 +68,7 @@ def optimise(model, num_classes, per_class, lambda_w, lambda_h, seed):
     best = None
     for _ in range(4):
         start = rng.uniform(0.0, 1.0, len(bounds)) * 2.0
-        found = minimize(
+        descent = minimize(
             value,
             start,
             jac=True,
@@ -76,8 +76,8 @@ def optimise(model, num_classes, per_class, lambda_w, lambda_h, seed):
             bounds=bounds,
             options={"maxiter": 20000, "maxfun": 40000, "ftol": 1e-16, "gtol": 1e-11, "maxcor": 50},
         )
-        if best is None or found.fun < best.fun:
-            best = found
+        if best is None or descent.fun < best.fun:
+            best = descent
     assert best is not None
     weight = best.x[: num_classes * dim].reshape(num_classes, dim)
     return weight, best.x[num_classes * dim :].reshape(count, dim), best.fun
@@ -147,6 +147,37 @@ def test_the_certificate_is_that_of_the_dense_multiplier(model, case):
     assert np.abs(positivity[same]).max() < 1e-15
 
 
+@pytest.mark.parametrize("model", ["upfm-ce", "upfm-l2"])
+@pytest.mark.parametrize(
+    ("lambda_w", "lambda_h"),
+    [
+        (1e-6, 1e-6),
+        (1e-9, 1e-12),
+        (1e-300, 1e-300),
+        (5e-324, 5e-324),
+        (1e-300, 1.0),
+        (1e300, 1e300),
+    ],
+)
+def test_the_certificate_holds_however_small_the_regularisation(model, lambda_w, lambda_h):
+    point = minimiser(model, num_classes=3, per_class=4, lambda_w=lambda_w, lambda_h=lambda_h)
+    assert point.certificate.holds(), point.certificate
+    assert point.collapsed == (lambda_w < 1e10)
+    level = np.sqrt(lambda_w) * np.sqrt(lambda_h)
+    # hong2025's formulas where λ is far below the threshold; √(nK(K−1)) = √24 here, √n K = 6.
+    if model == "upfm-l2":
+        assert point.a == max(0.0, 1.0 - 6.0 * level)
+        expected = 6.0 * level
+    else:
+        log_level = 0.5 * (np.log(lambda_w) + np.log(lambda_h) + np.log(24.0))
+        assert point.a == pytest.approx(max(0.0, np.log(2.0) - log_level), rel=1e-5)
+        expected = np.sqrt(24.0) * level * (1.0 + point.a)
+    if point.collapsed:
+        assert point.risk == pytest.approx(expected, rel=1e-5, abs=1e-322)
+    assert np.isfinite(point.risk)
+    assert np.isfinite(point.b)
+
+
 def test_a_point_beside_the_minimiser_is_refused_a_certificate():
     right = minimiser("upfm-ce", num_classes=3, per_class=2, lambda_w=1e-2, lambda_h=1e-2)
     wrong = dual_matrix(right)
@@ -181,6 +212,13 @@ def test_bad_arguments_are_named(change, message):
     arguments = {name: value for name, value in (good | change).items() if name != "model"}
     with pytest.raises(ValueError, match=message):
         minimiser(model, **arguments)
+
+
+def test_thresholds_are_for_known_models_only():
+    with pytest.raises(ValueError, match=r"model must be one of .*, but it is 'upfm-CE'"):
+        collapse_threshold("upfm-CE", num_classes=3, per_class=2)
+    with pytest.raises(ValueError, match="per_class must be at least 1"):
+        collapse_threshold("upfm-ce", num_classes=3, per_class=0)
 
 
 def test_too_few_dimensions_say_why():

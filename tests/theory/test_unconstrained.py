@@ -77,8 +77,8 @@ def test_projections_are_those_of_the_printed_spaces(classes, per_class, dim, se
     assert sizes["mean_grow"] == sizes["mean_decay"] == dim
     assert sizes["still"] == dim * classes * (per_class - 1)
     for name, (weight, features) in eigenspace_projections(point.weight, point.features).items():
-        found = np.concatenate([weight.ravel(), features.ravel()])
-        np.testing.assert_allclose(found, bases[name] @ (bases[name].T @ flat), atol=1e-13)
+        projected = np.concatenate([weight.ravel(), features.ravel()])
+        np.testing.assert_allclose(projected, bases[name] @ (bases[name].T @ flat), atol=1e-13)
 
 
 def linearised_field(t, flat, classes, per_class, dim):
@@ -111,13 +111,13 @@ def test_linearised_solution_solves_the_linearised_equations(classes, per_class,
     bound = linearised_bound(point.weight, point.features)
     grow_w, grow_h = eigenspace_projections(point.weight, point.features)["grow"]
     for time, state in zip(times, path.y.T, strict=True):
-        found = linearised_solution(point.weight, point.features, time)
-        flat = np.concatenate([found.weight.ravel(), found.features.ravel(), found.bias])
+        solution = linearised_solution(point.weight, point.features, time)
+        flat = np.concatenate([solution.weight.ravel(), solution.features.ravel(), solution.bias])
         np.testing.assert_allclose(flat, state, atol=1e-9 * np.abs(state).max())
         growth = np.exp(np.sqrt(per_class) * time)
         off = np.hypot(
-            np.linalg.norm(found.weight - growth * grow_w),
-            np.linalg.norm(found.features - growth * grow_h),
+            np.linalg.norm(solution.weight - growth * grow_w),
+            np.linalg.norm(solution.features - growth * grow_h),
         )
         assert off <= bound
 
@@ -153,8 +153,8 @@ def test_exact_solution_on_the_invariant_subspace(classes, per_class, dim, seed)
         atol=1e-14,
     )
     for time, state in zip(times, path.y.T, strict=True):
-        found = exact_solution(point, time)
-        flat = np.concatenate([found.weight.ravel(), found.features.ravel(), found.bias])
+        solution = exact_solution(point, time)
+        flat = np.concatenate([solution.weight.ravel(), solution.features.ravel(), solution.bias])
         np.testing.assert_allclose(flat, state, atol=1e-9)
 
 
@@ -202,13 +202,15 @@ def test_residuals_vanish_at_strong_collapse_and_match_their_definitions():
     collapsed = on_invariant_subspace(weight, per_class, 1.0 / classes)
     assert max(strong_collapse_residuals(collapsed).values()) < 1e-14
     assert risk(collapsed) < 1e-28
-    found = strong_collapse_residuals(start)
+    residuals = strong_collapse_residuals(start)
     hidden, weight = start.features.T, start.weight
     etf = np.sqrt(per_class) * (np.eye(classes) - np.ones((classes, classes)) / classes)
     spread = np.kron(weight, np.ones((per_class, 1))).T / np.sqrt(per_class)
-    assert found["snc1"] == pytest.approx(np.linalg.norm(weight @ weight.T - etf))
-    assert found["snc2"] == pytest.approx(np.linalg.norm(hidden - spread) / np.linalg.norm(hidden))
-    assert found["snc3"] == pytest.approx(np.linalg.norm(start.bias - 1 / classes))
+    assert residuals["snc1"] == pytest.approx(np.linalg.norm(weight @ weight.T - etf))
+    assert residuals["snc2"] == pytest.approx(
+        np.linalg.norm(hidden - spread) / np.linalg.norm(hidden)
+    )
+    assert residuals["snc3"] == pytest.approx(np.linalg.norm(start.bias - 1 / classes))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +228,7 @@ def test_shapes_that_disagree_are_named(weight, features, message):
 
 def test_undefined_quantities_are_refused():
     zero = Point(np.zeros((3, 4)), np.zeros((6, 4)), np.zeros(3))
-    with pytest.raises(ValueError, match="undefined"):
+    with pytest.raises(ValueError, match="all features are zero"):
         strong_collapse_residuals(zero)
     with pytest.raises(ValueError, match="undefined"):
         distance_to_invariant_subspace(zero)

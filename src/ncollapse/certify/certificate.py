@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from ncollapse.certify._file import answer_arrays, read_answer, read_vector
-from ncollapse.certify._scaling import scale_rows
 from ncollapse.certify._types import Candidate, Direction
-from ncollapse.data import Dataset, load_arrays
+from ncollapse.data import Dataset, is_orthogonally_separable, load_arrays
 
 FEASIBLE, INFEASIBLE, UNDECIDED = "feasible", "infeasible", "undecided"
 FORMAT = 1
@@ -253,24 +252,6 @@ class Certificate:
             for label, index in zip(labels, indices, strict=True)
         ]
         return cls._of(DataIdentity(digest[0], count[0], tuple(known)), tuple(entries), None)
-
-
-def is_orthogonally_separable(data: Dataset) -> bool:
-    """⟨x_i, x_j⟩ > 0 within every class and < 0 across classes (min2025), over all pairs i ≠ j.
-
-    Stops at the first block of rows with a violation. A zero vector violates it.
-    """
-    rows, _ = scale_rows(data.inputs)
-    start, block = 0, 1
-    while start < len(rows):
-        part = slice(start, min(start + block, len(rows)))
-        products = rows[part] @ rows.T
-        own = data.labels[part]
-        sign = np.where(own[:, None] == data.labels, 1.0, -1.0)
-        if not (products * sign > 0).all():
-            return False
-        start, block = start + block, min(2 * block, 256)
-    return True
 
 
 def _missing(data: DataIdentity, classes: Iterable[ClassCertificate]) -> tuple[Any, ...]:

@@ -1,23 +1,27 @@
 """Data sets: a checked container, synthetic data and real images."""
 
-from ncollapse.data._dataset import (
-    Dataset,
-    Separability,
-    load_arrays,
-    load_npz,
-    orthogonal_separability,
-)
+from ncollapse.data._dataset import Dataset, load_arrays, load_npz
 from ncollapse.data._feature_files import FeatureFile, load_head, open_features
 from ncollapse.data._fetch import fetch_images
 from ncollapse.data.images import load_images, read_idx
+from ncollapse.data.separability import (
+    Separability,
+    SeparableSubset,
+    is_orthogonally_separable,
+    largest_separable_subset,
+    orthogonal_separability,
+)
 from ncollapse.data.synthetic import gaussian_mixture, orthogonally_separable
 
 __all__ = [
     "Dataset",
     "FeatureFile",
     "Separability",
+    "SeparableSubset",
     "fetch_images",
     "gaussian_mixture",
+    "is_orthogonally_separable",
+    "largest_separable_subset",
     "load_arrays",
     "load_head",
     "load_images",

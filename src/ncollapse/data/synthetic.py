@@ -8,6 +8,7 @@ import numpy as np
 
 from ncollapse._checks import check_finite
 from ncollapse.data._dataset import Dataset
+from ncollapse.data.separability import is_orthogonally_separable
 from ncollapse.geometry import simplex_etf
 
 
@@ -103,9 +104,9 @@ def orthogonally_separable(
     if per_class < 1:
         raise ValueError(f"per_class must be at least 1, but it is {per_class}")
     generator = np.random.default_rng(seed)
-    turn = int(generator.integers(2**31))
+    rotation = int(generator.integers(2**31))
     labels = np.repeat(np.arange(num_classes), per_class)
-    centres = simplex_etf(num_classes, dim, seed=turn)[labels]
+    centres = simplex_etf(num_classes, dim, seed=rotation)[labels]
     deviations = generator.standard_normal((len(labels), dim)) / np.sqrt(dim)
     level = noise * _largest_noise(centres, deviations, labels)
     inputs = factors[labels, None] * (centres + level * deviations)
@@ -114,14 +115,9 @@ def orthogonally_separable(
 
 def _largest_noise(centres: np.ndarray, deviations: np.ndarray, labels: np.ndarray) -> float:
     """A noise level up to which, in steps of a bisection, all inner products keep their sign."""
-    sign = np.where(labels[:, None] == labels, 1.0, -1.0)
-
-    def separable(level: float) -> bool:
-        points = centres + level * deviations
-        return bool((sign * (points @ points.T) > 0).all())
-
     low, high = 0.0, 1.0
     for _ in range(30):
         middle = (low + high) / 2
-        low, high = (middle, high) if separable(middle) else (low, middle)
+        data = Dataset.from_arrays(centres + middle * deviations, labels)
+        low, high = (middle, high) if is_orthogonally_separable(data) else (low, middle)
     return low

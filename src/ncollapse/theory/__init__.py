@@ -1,6 +1,7 @@
 """What the theorems predict, one module a subject."""
 
 from ncollapse.theory import (
+    alignment,
     boundary,
     generalisation,
     landscape,
@@ -10,6 +11,7 @@ from ncollapse.theory import (
     random_features,
     unconstrained,
 )
+from ncollapse.theory.alignment import AlignmentForecast, forecast_alignment, lost_classes
 from ncollapse.theory.boundary import (
     PhaseBoundary,
     gordon_bound,
@@ -21,14 +23,18 @@ from ncollapse.theory.generalisation import best_error
 from ncollapse.theory.margins import ReLULimit, max_margin, relu_limit
 
 __all__ = [
+    "AlignmentForecast",
     "PhaseBoundary",
     "ReLULimit",
+    "alignment",
     "best_error",
     "boundary",
+    "forecast_alignment",
     "generalisation",
     "gordon_bound",
     "landscape",
     "layer_peeled",
+    "lost_classes",
     "margins",
     "max_margin",
     "minimisers",

@@ -7,17 +7,21 @@ the exact program on one sample, and hong2025's two bounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
-from scipy.stats import multivariate_normal
+from scipy.optimize.elementwise import find_root
+from scipy.special import ndtr, owens_t
 
 from ncollapse._checks import check_finite, check_matrix, check_positive
 from ncollapse.least_distance import least_distance
-from ncollapse.theory.boundary import expected_square_excess
+from ncollapse.theory.boundary import (
+    check_epsilon,
+    check_levels,
+    expected_square_excess,
+    normal_density,
+)
 
 
 def best_error(sigma: Any, ratio: Any, norm: float = 1.0) -> np.ndarray:
@@ -40,54 +44,38 @@ def best_error(sigma: Any, ratio: Any, norm: float = 1.0) -> np.ndarray:
         sigma or norm not positive; a ratio at which collapse is infeasible (below
         `ncollapse.theory.boundary.phase_boundary`), where there is no such neuron.
     """
-    check_positive("norm", norm)
-    levels, ratios = np.broadcast_arrays(
-        np.asarray(sigma, dtype=np.float64), np.asarray(ratio, dtype=np.float64)
-    )
-    errors = np.empty(levels.shape)
-    for place in np.ndindex(levels.shape):
-        level = check_positive("sigma", float(levels[place]))
-        relative = check_positive("ratio", float(ratios[place]))
-        slope = _largest_slope(level / norm, relative)
-        errors[place] = ndtr(-slope / (level / norm * np.sqrt(1.0 + slope**2)))
-    return errors
-
-
-def _largest_slope(noise: float, ratio: float) -> float:
-    def height(slope: float) -> float:
-        length = np.sqrt(1.0 + slope**2)
-        return float(length**2 + expected_square_excess(-slope, noise * length) / noise**2 - ratio)
-
-    most = float(np.sqrt(max(ratio - 1.0, 0.0)))
-    at = _bisect(lambda slope: _steepness(slope, noise), 0.0, max(most, 1.0))
-    lowest = height(at)
-    if lowest > 0:
+    noise, ratios = np.broadcast_arrays(_relative_noise(sigma, norm), check_levels("ratio", ratio))
+    most = np.sqrt(np.maximum(ratios - 1.0, 0.0))
+    lowest = find_root(_steepness, (0.0, np.maximum(most, 1.0)), args=(noise,)).x
+    boundary = _height(lowest, noise)
+    infeasible = np.flatnonzero(boundary > ratios)
+    if infeasible.size:
+        first = infeasible[0]
         raise ValueError(
-            f"ratio must be at least the phase boundary {lowest + ratio:.6g} at this noise, "
-            f"or no neuron collapses the data, but it is {ratio:.6g}"
+            f"ratio must be at least the phase boundary {boundary.flat[first]:.6g} at this noise, "
+            f"or no neuron collapses the data, but it is {ratios.flat[first]:.6g}"
         )
-    return _bisect(height, at, max(most, at))
+    # φ(a) ≥ 1 + a², so the root is at most √(δ − 1); the bracket is widened past rounding.
+    bracket = (lowest, np.maximum(lowest, most) * (1.0 + 1e-9))
+    slope = find_root(
+        lambda a, noise, ratio: _height(a, noise) - ratio, bracket, args=(noise, ratios)
+    ).x
+    return ndtr(-slope / (noise * np.sqrt(1.0 + slope**2)))
 
 
-def _steepness(slope: float, noise: float) -> float:
-    """φ'(a), up to the positive factor 2: increasing, because φ is convex."""
+def _height(slope: Any, noise: Any) -> Any:
+    """φ(a) at ‖μ‖ = 1."""
     length = np.sqrt(1.0 + slope**2)
-    inside = ndtr(-slope / (noise * length))
-    density = np.exp(-0.5 * (slope / (noise * length)) ** 2) / np.sqrt(2.0 * np.pi)
-    by_mean = -slope * inside + noise * length * density
-    return float(slope + (-by_mean + noise**2 * slope * inside) / noise**2)
+    return length**2 + expected_square_excess(-slope, noise * length) / noise**2
 
 
-def _bisect(increasing: Callable[[float], float], low: float, high: float) -> float:
-    """Where an increasing function changes sign; ``high`` where it stays below zero."""
-    if increasing(high) <= 0:
-        return high
-    while high - low > 4e-16 * (1.0 + high):
-        middle = 0.5 * (low + high)
-        if middle in (low, high):
-            break
-        low, high = (low, middle) if increasing(middle) > 0 else (middle, high)
-    return low
+def _steepness(slope: Any, noise: Any) -> Any:
+    """φ'(a)/2 at ‖μ‖ = 1: increasing, because φ is convex."""
+    length = np.sqrt(1.0 + slope**2)
+    ratio = -slope / (noise * length)
+    inside = ndtr(ratio)
+    excess = -slope * inside + noise * length * normal_density(ratio)
+    return slope + slope * inside - excess / noise**2
 
 
 def theorem7a_error(
@@ -98,12 +86,11 @@ def theorem7a_error(
     Proven where 2σ√(log n) < (1 − ε)‖μ‖√((d − n + 1)/d), that is for small noise; the curve is
     continued beyond. d = ratio·n must be at least n.
     """
-    levels = np.asarray(sigma, dtype=np.float64)
-    dims = np.asarray(ratio, dtype=np.float64) * samples
+    noise, dims = _relative_noise(sigma, norm), check_levels("ratio", ratio) * samples
     if (dims < samples).any():
         raise ValueError(f"ratio must be at least 1, but it is {ratio!r}")
-    kept = (1.0 - epsilon) * np.sqrt((dims - samples + 1.0) / dims)
-    return ndtr(-kept * norm / levels)
+    kept = (1.0 - check_epsilon(epsilon)) * np.sqrt((dims - samples + 1.0) / dims)
+    return ndtr(-kept / noise)
 
 
 def theorem7b_error(
@@ -115,14 +102,15 @@ def theorem7b_error(
     The paper leaves c₁, c₂ > 0 open: at 0, the default, the curve is the limit of the bound for
     large n. Stated for d ≥ 2n log n.
 
-    For s below about 1 this is *not* a lower bound: `best_neuron` goes below it. Its proof bounds
-    G(c, γ) from above, and by its rarer first case (the "1 + s²"), where a bound from below is
-    needed. `corrected_lower_error` repairs that.
+    This is *not* a lower bound: at c₁ = c₂ = 0 it exceeds the exact error for s below about 1 and,
+    through its s³ tail, at large noise (above s ≈ 5.2, 4.8 and 4.4 at d/n = 12, 20 and 50). Its
+    proof bounds G(c, γ) from above, and by its rarer first case (the "1 + s²"), where a bound from
+    below is needed. `corrected_lower_error` repairs that.
     """
-    s = np.asarray(sigma, dtype=np.float64) / norm
+    s = _relative_noise(sigma, norm)
     tail = s**3 * np.exp(-0.5 / s**2) / np.sqrt(2.0 * np.pi)
     spread = (c1 * s**2 + c2 * s) * np.sqrt(np.log(samples) / samples)
-    inner = (tail + s**2 + 1.0 - spread) / (2.0 * np.asarray(ratio, dtype=np.float64)) + s**2
+    inner = (tail + s**2 + 1.0 - spread) / (2.0 * check_levels("ratio", ratio)) + s**2
     return ndtr(-(inner**-0.5))
 
 
@@ -130,11 +118,16 @@ def corrected_lower_error(sigma: Any, ratio: Any, norm: float = 1.0) -> np.ndarr
     """1 − Φ(((s² + E(sg − 1)₊²)/(2δ) + s²)^{−1/2}): hong2025's lower bound with its proof repaired.
 
     min G(c, γ) concentrates at n(s² + E(sg − 1)₊²)/σ², the second case of (4.24), and ZZᵀ ⪯ 2d I
-    for d ≥ 12n. The limit for large n, with s = σ/‖μ‖.
+    for d ≥ 12n. The limit for large n, with s = σ/‖μ‖. In the limit it is a lower bound at every
+    d/n: with a the root in `best_error`, s²/a² ≥ (s² + E(sg − 1)₊²)/(δ − 1).
     """
-    s = np.asarray(sigma, dtype=np.float64) / norm
-    inner = (s**2 + expected_square_excess(-1.0, s)) / (2.0 * np.asarray(ratio, dtype=np.float64))
+    s = _relative_noise(sigma, norm)
+    inner = (s**2 + expected_square_excess(-1.0, s)) / (2.0 * check_levels("ratio", ratio))
     return ndtr(-((inner + s**2) ** -0.5))
+
+
+def _relative_noise(sigma: Any, norm: float) -> np.ndarray:
+    return check_levels("sigma", sigma) / check_positive("norm", norm)
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,26 +223,41 @@ def best_pair(first: Any, second: Any, mean: Any, sigma: float) -> BestPair | No
     two = best_neuron(second, first, -centre, sigma)
     if one is None or two is None:
         return None
-    error = 0.5 * (
-        _overtaken(one.beta, two.beta, centre, sigma)
-        + _overtaken(two.beta, one.beta, -centre, sigma)
+    lower = 0.5 * (one.error + two.error)
+    outvoted = _outvoted(one.beta, two.beta, centre / sigma)
+    outvoted += _outvoted(two.beta, one.beta, -centre / sigma)
+    return BestPair(lower + 0.5 * outvoted, lower, one, two)
+
+
+def _outvoted(winner: np.ndarray, other: np.ndarray, mean: np.ndarray) -> float:
+    """P(0 < u ≤ v) for u = ⟨winner, x⟩, v = ⟨other, x⟩, x ~ N(mean, I): on, and overtaken."""
+    ahead = other - winner
+    lengths = np.linalg.norm(winner), np.linalg.norm(ahead)
+    return bivariate_normal(
+        float(winner @ mean / lengths[0]),
+        float(ahead @ mean / lengths[1]),
+        float(winner @ ahead / (lengths[0] * lengths[1])),
     )
-    return BestPair(error, 0.5 * (one.error + two.error), one, two)
 
 
-def _overtaken(winner: np.ndarray, other: np.ndarray, mean: np.ndarray, sigma: float) -> float:
-    """P(σ(u) ≤ σ(v)) for u = ⟨winner, x⟩, v = ⟨other, x⟩, x ~ N(mean, σ²I): both off, or u ≤ v."""
-    both = np.stack([winner, other])
-    centre, spread = both @ mean, sigma**2 * (both @ both.T)
-    difference = np.array([[1.0, -1.0], [0.0, -1.0]])
-    off = _orthant(centre, spread)
-    behind = _orthant(difference @ centre, difference @ spread @ difference.T)
-    return off + behind
+def bivariate_normal(h: float, k: float, correlation: float) -> float:
+    """P(X ≤ h, Y ≤ k) for standard normal X, Y by Owen's T function (Owen 1956).
 
-
-def _orthant(mean: np.ndarray, covariance: np.ndarray) -> float:
-    joint: Any = multivariate_normal
-    return float(joint.cdf(np.zeros(2), mean, covariance, allow_singular=True))
+    ½(Φ(h) + Φ(k) − [one is negative, the other not]) − T(h, (k − ρh)/(h√(1−ρ²))) − T(k, …), h and k
+    exchanged. A correlation of ±1, to rounding, has its own limit.
+    """
+    if abs(correlation) >= 1.0:
+        both = ndtr(min(h, k)) if correlation > 0 else max(0.0, ndtr(h) - ndtr(-k))
+        return float(both)
+    if h == k == 0.0:
+        return 0.25 + float(np.arcsin(correlation)) / (2.0 * np.pi)
+    root = np.sqrt((1.0 - correlation) * (1.0 + correlation))
+    low, high = min(h, k), max(h, k)
+    # Φ(high) − 1 is −Φ(−high), which keeps the digits of a small probability.
+    half = 0.5 * (ndtr(low) + (-ndtr(-high) if low < 0.0 <= high else ndtr(high)))
+    with np.errstate(divide="ignore"):
+        slopes = np.divide([k - correlation * h, h - correlation * k], np.multiply([h, k], root))
+    return max(0.0, float(half - owens_t([h, k], slopes).sum()))
 
 
 def _check_sample(own: Any, rest: Any, mean: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -135,7 +135,7 @@ def margin_bound(norm_squared: float, *, num_classes: int, per_class: int) -> fl
 
     Equality holds exactly at neural collapse with ‖W‖ = ‖H‖.
     """
-    _check_counts(num_classes, per_class)
+    check_counts(num_classes, per_class)
     return norm_squared / (2.0 * (num_classes - 1) * math.sqrt(per_class))
 
 
@@ -270,7 +270,8 @@ def _balanced(weight: np.ndarray, labels: np.ndarray) -> tuple[int, int]:
     return weight.shape[0], int(counts[0])
 
 
-def _check_counts(num_classes: int, per_class: int) -> None:
+def check_counts(num_classes: int, per_class: int) -> None:
+    """Raise ``ValueError`` for fewer than two classes or no sample in a class."""
     if num_classes < 2:
         raise ValueError(f"num_classes must be at least 2, but it is {num_classes}")
     if per_class < 1:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ncollapse.data import Dataset
-from ncollapse.geometry import simplex_etf
+from ncollapse.geometry import row_norms, simplex_etf
 from ncollapse.least_distance import least_distance
 
 
@@ -53,7 +53,9 @@ class ReLULimit:
 def max_margin(inputs: np.ndarray) -> tuple[np.ndarray, float]:
     """Direction u and margin γ of max_{‖u‖=1} min_i ⟨x_i, u⟩, for one class.
 
-    Solved as the least-distance problem min ‖w‖ subject to ⟨x_i, w⟩ ≥ 1: u = w/‖w‖, γ = 1/‖w‖.
+    Solved as the least-distance problem min ‖w‖ subject to ⟨x_i, w⟩ ≥ 1, with rows scaled to norm
+    1. γ is measured on u, and weak duality, γ ≤ ‖Σ λ_i x_i‖ for every convex combination, confirms
+    it to a relative 1e-6 and the rounding of the inner products.
 
     Parameters
     ----------
@@ -63,19 +65,40 @@ def max_margin(inputs: np.ndarray) -> tuple[np.ndarray, float]:
     Raises
     ------
     ValueError
-        No direction has a positive inner product with every input, so there is no margin.
+        No direction has a positive inner product with every input, or none that double precision
+        can tell from that.
     """
-    scale = float(np.abs(inputs).max())
-    if scale == 0.0:
-        raise ValueError("inputs are all zero: no direction has a positive inner product with them")
-    solution = least_distance(inputs / scale, np.ones(len(inputs)))
-    if solution.point is None:
+    norms = row_norms(inputs)
+    if not norms.all():
+        raise ValueError(
+            f"inputs row {int(np.argmin(norms))} is the zero vector: "
+            "no direction has a positive inner product with it"
+        )
+    rows, bound = inputs / norms[:, None], norms.min() / norms
+    answer = least_distance(rows, bound)
+    if answer.residual < 0.1:
+        # The residual is 1/√(1 + ‖z‖²): a bound of its size brings ‖z‖ near 1.
+        answer = least_distance(rows, max(answer.residual, 1e-15) * bound)
+    # Solved again with equality on the rows that bind: least squares keeps the digits that the
+    # residual loses when rows nearly cancel.
+    binding = answer.multipliers > 0.0
+    point = np.linalg.lstsq(rows[binding], bound[binding])[0]
+    multipliers = np.maximum(np.linalg.lstsq(rows[binding].T, point)[0], 0.0)
+    direction = point / np.linalg.norm(point)
+    margin = float(np.min(rows @ direction * norms))
+    mixture = float(np.linalg.norm(multipliers @ rows[binding]))
+    ceiling = mixture / float(multipliers @ bound[binding]) * float(norms.min())
+    rounding = 1e-15 * float(norms.max())
+    if (
+        margin <= 0.0
+        or mixture <= 1e-15 * multipliers.sum()
+        or margin < (1.0 - 1e-6) * ceiling - rounding
+    ):
         raise ValueError(
             "no direction has a positive inner product with every input of the class: "
-            "a nonnegative combination of them is zero"
+            "a nonnegative combination of them is zero, exactly or to rounding"
         )
-    length = float(np.linalg.norm(solution.point))
-    return solution.point / length, scale / length
+    return direction, margin
 
 
 def relu_limit(data: Dataset) -> ReLULimit:

@@ -19,6 +19,7 @@ import numpy as np
 
 from ncollapse._checks import check_positive
 from ncollapse.geometry import centring_matrix
+from ncollapse.theory.layer_peeled import check_counts
 
 MODELS = ("upfm-ce", "upfm-l2")
 
@@ -138,16 +139,19 @@ def minimiser(
         an unknown model, fewer than two classes, no sample in a class, or a regularisation that
         is not positive (without it the infimum is not attained by upfm-ce).
     """
-    if model not in MODELS:
-        raise ValueError(f"model must be one of {', '.join(MODELS)}, but it is {model!r}")
-    if num_classes < 2:
-        raise ValueError(f"num_classes must be at least 2, but it is {num_classes}")
-    if per_class < 1:
-        raise ValueError(f"per_class must be at least 1, but it is {per_class}")
+    threshold = collapse_threshold(model, num_classes=num_classes, per_class=per_class)
     lambda_w = check_positive("lambda_w", lambda_w)
     lambda_h = check_positive("lambda_h", lambda_h)
-    solve = _cross_entropy if model == "upfm-ce" else _squared
-    a, b, risk = solve(num_classes, per_class, lambda_w, lambda_h)
+    strength = _strength(model, num_classes, per_class, lambda_w, lambda_h)
+    balance = math.sqrt(lambda_w) / math.sqrt(lambda_h) / math.sqrt(per_class)
+    if model == "upfm-ce":
+        pairs = per_class * num_classes * (num_classes - 1)
+        log_strength = 0.5 * (math.log(pairs) + math.log(lambda_w) + math.log(lambda_h))
+        a, risk = _cross_entropy(strength, log_strength, num_classes)
+        balance *= math.sqrt((num_classes - 1) / num_classes)
+    else:
+        a, risk = _squared(strength)
+    b = a * balance
     return Minimiser(
         model=model,
         num_classes=num_classes,
@@ -157,7 +161,7 @@ def minimiser(
         a=a,
         b=b,
         risk=risk,
-        threshold=collapse_threshold(model, num_classes=num_classes, per_class=per_class),
+        threshold=threshold,
         metrics=_predicted_metrics(model, num_classes) if a > 0.0 else {},
         certificate=_certificate(model, num_classes, per_class, lambda_w, lambda_h, a, b),
     )
@@ -166,8 +170,12 @@ def minimiser(
 def collapse_threshold(model: str, *, num_classes: int, per_class: int) -> float:
     """The value of √(λ_W λ_H) at which the minimiser reaches zero.
 
-    √((K−1)/(nK³)) for upfm-ce, 1/(√n K) for upfm-l2 (hong2025 Theorem 2).
+    √((K−1)/(nK³)) for upfm-ce, 1/(√n K) for upfm-l2 (hong2025 Theorem 2). Raises ``ValueError``
+    for an unknown model, fewer than two classes or no sample in a class.
     """
+    if model not in MODELS:
+        raise ValueError(f"model must be one of {', '.join(MODELS)}, but it is {model!r}")
+    check_counts(num_classes, per_class)
     if model == "upfm-ce":
         return math.sqrt((num_classes - 1) / (per_class * num_classes**3))
     return 1.0 / (math.sqrt(per_class) * num_classes)
@@ -182,7 +190,7 @@ def dual_matrix(point: Minimiser) -> np.ndarray:
     """
     num_classes, per_class = point.num_classes, point.per_class
     coupling, positivity = _multipliers(
-        point.model, num_classes, per_class, point.lambda_h, point.a
+        point.model, num_classes, per_class, point.lambda_w, point.lambda_h
     )
     logit_gradient = -coupling * np.repeat(
         _logit_shape(point.model, num_classes), per_class, axis=1
@@ -204,38 +212,48 @@ def _logit_shape(model: str, num_classes: int) -> np.ndarray:
     return centring_matrix(num_classes) if model == "upfm-ce" else np.eye(num_classes)
 
 
-def _cross_entropy(
-    num_classes: int, per_class: int, lambda_w: float, lambda_h: float
-) -> tuple[float, float, float]:
-    pairs = per_class * num_classes * (num_classes - 1)
-    ratio = 1.0 / (math.sqrt(pairs) * math.sqrt(lambda_w) * math.sqrt(lambda_h))
-    a = math.log((num_classes - 1) * (ratio - 1.0)) if ratio > 1.0 else 0.0
-    a = max(0.0, a)
-    balance = math.sqrt((num_classes - 1) * lambda_w / (per_class * num_classes * lambda_h))
-    b = a * balance
-    data = math.log1p((num_classes - 1) * math.exp(-a))
-    weight_penalty = 0.5 * lambda_w * (a / balance) * (num_classes - 1)
-    feature_penalty = 0.5 * lambda_h * b * num_classes * per_class
-    return a, b, data + weight_penalty + feature_penalty
+def _strength(
+    model: str, num_classes: int, per_class: int, lambda_w: float, lambda_h: float
+) -> float:
+    """q = √(nK(K−1)) λ for upfm-ce and √n K λ for upfm-l2, λ = √(λ_W λ_H)."""
+    other = num_classes - 1 if model == "upfm-ce" else num_classes
+    return math.sqrt(per_class * num_classes * other) * math.sqrt(lambda_w) * math.sqrt(lambda_h)
 
 
-def _squared(
-    num_classes: int, per_class: int, lambda_w: float, lambda_h: float
-) -> tuple[float, float, float]:
-    strength = math.sqrt(per_class) * num_classes * math.sqrt(lambda_w) * math.sqrt(lambda_h)
-    a = max(0.0, 1.0 - strength)
-    b = a * math.sqrt(lambda_w / (per_class * lambda_h))
-    return a, b, 0.5 * (1.0 - a) ** 2 + strength * a
+def _cross_entropy(strength: float, log_strength: float, num_classes: int) -> tuple[float, float]:
+    """a and the risk: a = log((K−1)(1/q − 1)), risk = −log(1 − q) + qa while q < (K−1)/K."""
+    if strength >= (num_classes - 1) / num_classes:
+        return 0.0, math.log(num_classes)
+    kept = math.log1p(-strength)
+    a = max(0.0, math.log(num_classes - 1) - log_strength + kept)
+    return a, strength * a - kept
+
+
+def _squared(strength: float) -> tuple[float, float]:
+    """a and the risk: a = 1 − q, risk = q²/2 + qa while q < 1."""
+    lost = min(strength, 1.0)
+    return 1.0 - lost, 0.5 * lost**2 + lost * (1.0 - lost)
 
 
 def _multipliers(
-    model: str, num_classes: int, per_class: int, lambda_h: float, a: float
+    model: str,
+    num_classes: int,
+    per_class: int,
+    lambda_w: float,
+    lambda_h: float,
+    unit: float = 1.0,
 ) -> tuple[float, float]:
-    """(c, t): −c times the logits' shape is the data term's gradient; t scales B."""
+    """(c, t) in a ``unit``: −c times the logits' shape is the data term's gradient; t scales B.
+
+    c follows from q itself, not from a: 1 − a and K − 1 + e^a lose every digit at small λ.
+    """
+    strength = _strength(model, num_classes, per_class, lambda_w / unit, lambda_h / unit)
+    most = 1.0 / unit
     if model == "upfm-l2":
-        return (1.0 - a) / (num_classes * per_class), 0.0
-    coupling = 1.0 / (per_class * (num_classes - 1 + math.exp(a)))
-    return coupling, lambda_h / (per_class * (num_classes - 1))
+        return min(strength, most) / (num_classes * per_class), 0.0
+    pairs = per_class * (num_classes - 1)
+    coupling = min(strength, most * (num_classes - 1) / num_classes) / pairs
+    return coupling, lambda_h / unit / pairs
 
 
 def _certificate(
@@ -249,37 +267,41 @@ def _certificate(
 ) -> Certificate:
     """S splits into 2×2 blocks over (W, class means): centred classes, the constant, the rest.
 
-    The rest are deviations inside a class, where S is λ_H/2 and Q is 0.
+    The rest are deviations inside a class, where S is λ_H/2 and Q is 0. S is taken relative to
+    the larger λ and Q to its larger diagonal, so that no square underflows.
     """
-    coupling, positivity = _multipliers(model, num_classes, per_class, lambda_h, a)
+    scale = max(lambda_w, lambda_h)
+    coupling, positivity = _multipliers(model, num_classes, per_class, lambda_w, lambda_h, scale)
+    weight, feature = lambda_w / scale, lambda_h / scale
     reach = math.sqrt(per_class)
     of_constant = 0.0 if model == "upfm-ce" else 1.0
-    centred = _block(lambda_w, coupling * reach, lambda_h + positivity * per_class)
+    centred = _block(weight, coupling * reach, feature + positivity * per_class)
     constant = _block(
-        lambda_w,
+        weight,
         coupling * reach * of_constant,
-        lambda_h - positivity * per_class * (num_classes - 1),
+        feature - positivity * per_class * (num_classes - 1),
     )
     blocks = [(centred, 1.0, num_classes - 1), (constant, of_constant, 1)]
     within = per_class > 1
     eigenvalues = np.concatenate(
-        [np.linalg.eigvalsh(block) for block, _, _ in blocks] + [[0.5 * lambda_h]] * within
+        [np.linalg.eigvalsh(block) for block, _, _ in blocks] + [[0.5 * feature]] * within
     )
-    if a == 0.0:
-        complementarity = 0.0
-    else:
+    complementarity = 0.0
+    if a > 0.0:
+        sizes = np.array([a / math.sqrt(b), math.sqrt(b * per_class)])
+        sizes /= sizes.max()
         product = dual = primal = 0.0
         for block, share, count in blocks:
-            factor = np.array([share * a / math.sqrt(b), math.sqrt(b * per_class)])
+            factor = sizes * [share, 1.0]
             square = np.outer(factor, factor)
             product += count * float(np.sum((block @ square) ** 2))
             dual += count * float(np.sum(block**2))
             primal += count * float(np.sum(square**2))
         complementarity = math.sqrt(product / (dual * primal))
     return Certificate(
-        smallest_eigenvalue=float(eigenvalues.min()),
+        smallest_eigenvalue=scale * float(eigenvalues.min()),
         complementarity=complementarity,
-        largest_eigenvalue=float(eigenvalues.max()),
+        largest_eigenvalue=scale * float(eigenvalues.max()),
     )
 
 

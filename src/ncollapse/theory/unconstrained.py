@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ncollapse._checks import check_matrix
+from ncollapse.metrics import snc1, snc2, snc3
+from ncollapse.stats import ClassStats
 
 EIGENSPACES = ("grow", "decay", "mean_grow", "mean_decay", "still")
 """Names of mixon2022's E₁⁺ = T, E₁⁻, E₂⁺, E₂⁻ and E₃."""
@@ -171,16 +173,13 @@ def strong_collapse_residuals(point: Point) -> dict[str, float]:
     snc1 = ‖WWᵀ − √n C_K‖_F, snc2 = ‖H − (W ⊗ 1)ᵀ/√n‖_F / ‖H‖_F, snc3 = ‖b − 1/K‖₂.
     Raises ``ValueError`` at H = 0, where snc2 is undefined.
     """
-    num_classes = point.weight.shape[0]
     per_class = _check_pair(point.weight, point.features)
-    size = float(np.linalg.norm(point.features))
-    if size == 0.0:
-        raise ValueError("features are all zero, so the relative error snc2 is undefined")
-    gram = _centred(np.eye(num_classes)) * math.sqrt(per_class)
+    labels = np.repeat(np.arange(point.weight.shape[0]), per_class)
+    summary = ClassStats.from_arrays(point.features, labels).finish()
     return {
-        "snc1": float(np.linalg.norm(point.weight @ point.weight.T - gram)),
-        "snc2": float(np.linalg.norm(point.features - _spread(point.weight, per_class))) / size,
-        "snc3": float(np.linalg.norm(point.bias - 1.0 / num_classes)),
+        "snc1": snc1(summary, point.weight),
+        "snc2": snc2(summary, point.weight),
+        "snc3": snc3(summary, point.weight, point.bias),
     }
 
 
