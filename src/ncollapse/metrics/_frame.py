@@ -8,9 +8,9 @@ from functools import cached_property
 
 from array_api_compat import array_namespace
 
+from ncollapse._arrays import double, is_array, like, row_dots, tiles, to_numpy
 from ncollapse._checks import Array, check_finite
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import double, is_array, like, row_dots, tiles, to_numpy
 
 TILE = 1024
 

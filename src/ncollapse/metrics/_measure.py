@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import numpy as np
 
+from ncollapse._arrays import host_view, is_array, to_numpy
 from ncollapse._checks import Array
 from ncollapse.metrics.registry import METRICS, compute_or_explain, preset_names
 from ncollapse.metrics.samples import SampleStats, SampleSummary
 from ncollapse.stats import ClassStats, ClassSummary
-from ncollapse.stats._arrays import host_view, is_array, to_numpy
 from ncollapse.stats._class_stats import check_features
 
 Batches = Iterable[tuple[Array, Array]]

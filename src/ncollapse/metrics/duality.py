@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import array_namespace, device
 
+from ncollapse._arrays import exact, row_dots, to_numpy
 from ncollapse._checks import Array
 from ncollapse.metrics._frame import (
     Frame,
@@ -20,7 +21,6 @@ from ncollapse.metrics._frame import (
 )
 from ncollapse.metrics.geometry import gram_distance, unit_frame
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import exact, row_dots, to_numpy
 
 
 def nc3_alignment(summary: ClassSummary, weight: Array | Frame) -> float:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 from array_api_compat import array_namespace
 
+from ncollapse._arrays import exact, to_numpy
 from ncollapse._checks import Array
 from ncollapse.metrics._frame import (
     Frame,
@@ -22,7 +23,6 @@ from ncollapse.metrics._frame import (
 )
 from ncollapse.metrics._pairs import pair_statistics, riesz_energy
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import exact, to_numpy
 
 
 def nc2_equinorm_means(summary: ClassSummary) -> float:

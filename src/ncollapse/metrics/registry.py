@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ncollapse._arrays import exact, host_view, is_array, like
 from ncollapse._checks import Array
 from ncollapse.metrics import duality, geometry, samples, spectrum, strong, variability
 from ncollapse.metrics._frame import UndefinedMetricError, check_bias, matching_weight, weight_rows
 from ncollapse.metrics.samples import SampleSummary
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import exact, host_view, is_array, like
 
 Needs = Literal["summary", "weight", "both", "bias", "samples", "decisions"]
 

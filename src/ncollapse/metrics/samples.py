@@ -9,10 +9,7 @@ from typing import Any, Self
 import numpy as np
 from array_api_compat import array_namespace
 
-from ncollapse._checks import Array, check_finite, check_labels
-from ncollapse.metrics._frame import UndefinedMetricError, check_bias, matching_weight
-from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import (
+from ncollapse._arrays import (
     add_at,
     double,
     exact,
@@ -23,6 +20,9 @@ from ncollapse.stats._arrays import (
     to_numpy,
     zeros,
 )
+from ncollapse._checks import Array, check_finite, check_labels
+from ncollapse.metrics._frame import UndefinedMetricError, check_bias, matching_weight
+from ncollapse.stats import ClassSummary
 from ncollapse.stats._class_stats import as_labels, check_features, working
 from ncollapse.stats._labels import labels_to_indices
 

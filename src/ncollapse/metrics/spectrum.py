@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import array_namespace
 
+from ncollapse._arrays import exact, to_numpy
 from ncollapse.metrics._frame import UndefinedMetricError, centred_means
 from ncollapse.metrics.geometry import singular_values
 from ncollapse.metrics.variability import weighted_means
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import exact, to_numpy
 
 
 def effective_rank_means(summary: ClassSummary) -> float:

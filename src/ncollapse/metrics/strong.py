@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import array_namespace
 
+from ncollapse._arrays import exact, to_numpy
 from ncollapse._checks import Array
 from ncollapse.metrics._frame import (
     Frame,
@@ -16,7 +17,6 @@ from ncollapse.metrics._frame import (
 )
 from ncollapse.metrics.variability import within_trace
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import exact, to_numpy
 
 
 def snc1(summary: ClassSummary, weight: Array | Frame) -> float:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
+from ncollapse._arrays import double, exact, to_numpy
 from ncollapse._checks import Array
 from ncollapse.metrics._frame import Frame, UndefinedMetricError, centred_means, scalar
 from ncollapse.metrics._pairs import squared_distances
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import double, exact, to_numpy
 
 RANK_TOLERANCE = 4 * np.finfo(np.float64).eps
 

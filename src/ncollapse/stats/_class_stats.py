@@ -8,8 +8,7 @@ from typing import Any, Self
 import numpy as np
 from array_api_compat import array_namespace, device, is_torch_array
 
-from ncollapse._checks import Array, check_finite, check_labels
-from ncollapse.stats._arrays import (
+from ncollapse._arrays import (
     add_at,
     add_gram,
     add_rows,
@@ -23,6 +22,7 @@ from ncollapse.stats._arrays import (
     to_numpy,
     zeros,
 )
+from ncollapse._checks import Array, check_finite, check_labels
 from ncollapse.stats._finish import finish_summary
 from ncollapse.stats._labels import check_classes, labels_to_indices
 from ncollapse.stats._merge import moved_to_reference

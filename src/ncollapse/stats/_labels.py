@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
+from ncollapse._arrays import like, to_numpy
 from ncollapse._checks import Array
-from ncollapse.stats._arrays import like, to_numpy
 
 
 def check_classes(classes: Sequence[Any] | Array, num_classes: int) -> tuple[int, ...]:
