@@ -176,6 +176,17 @@ def test_empty_classes_take_no_part():
         second.update(features[:2], np.array([0, 9]))
 
 
+def test_a_row_of_an_empty_class_takes_no_part_in_nc4():
+    features, labels = collapsed(simplex_etf(3))
+    weight = np.vstack([simplex_etf(3), 100 * np.ones(3)])
+    stats = ClassStats(4, 3).update(features + 1, labels)
+    bias = np.array([0, 0, 0, 50.0])
+    second = metrics.SampleStats(stats.finish(), weight, bias).update(features + 1, labels)
+    samples = second.finish()
+    assert metrics.nc4_agreement(samples) == 1
+    assert metrics.classifier_accuracy(samples) == 0  # the network itself answers the fourth class
+
+
 def test_between_scatter_is_not_total_scatter():
     features, labels = collapsed(simplex_etf(3, 8), copies=4)
     noisy = features + 1e-6 * np.random.default_rng(0).standard_normal(features.shape)
@@ -232,6 +243,27 @@ def test_zero_features_count_with_cosine_zero():
     all_zero = summary_of(np.zeros((2, 2)), np.array([0, 1]))
     with pytest.raises(metrics.UndefinedMetricError, match="class index 0 is zero"):
         metrics.directional_collapse(all_zero)
+
+
+def test_principal_angle_of_spaces_of_different_rank():
+    """The smaller space (here that of W, one direction) against the larger one: angle 0.3."""
+    means = np.array([[1.0, 0, 0], [0, 1.0, 0], [-1, -1, 0]])
+    direction = np.array([np.cos(0.3), 0, np.sin(0.3)])
+    weight = np.array([[1.0], [0], [-1]]) * direction
+    summary = summary_of(means, np.arange(3))
+    assert metrics.nc3_principal_angle(summary, weight) == pytest.approx(0.3, rel=1e-12)
+    flat = summary_of(weight, np.arange(3))
+    assert metrics.nc3_principal_angle(flat, means) == pytest.approx(0.3, rel=1e-12)
+
+
+def test_the_closest_pair_may_be_at_a_negative_cosine():
+    """Three directions 150°, 100° and 110° apart, with the lengths that make their sum zero."""
+    angles, lengths = np.deg2rad([0, 150, 250]), np.sin(np.deg2rad([100, 110, 150]))
+    means = lengths[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    pair, cosine = metrics.closest_pair(summary_of(*collapsed(means)))
+    assert pair == (1, 2)
+    assert cosine == pytest.approx(np.cos(np.deg2rad(100)))
+    assert metrics.closest_pair(summary_of(np.eye(2), np.arange(2)))[1] == pytest.approx(-1)
 
 
 def test_riesz_kernel_of_high_exponent_does_not_overflow():

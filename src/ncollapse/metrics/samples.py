@@ -36,10 +36,9 @@ class SampleSummary:
 
     Without a weight ``agreements`` and ``correct`` are None.
 
-    ``counts`` samples; ``agreements`` where argmax(Wh + b) is the nearest class mean; ``correct``
-    where argmax(Wh + b) is the label; ``nearest_correct`` where the nearest class mean is the
-    label's;
-    ``within`` Σ‖h − μ_y‖; ``spread`` Σ‖h − μ_G‖.
+    ``counts`` samples; ``agreements`` where argmax(Wh + b) over the classes with samples is the
+    nearest class mean; ``correct`` where argmax(Wh + b) is the label; ``nearest_correct`` where the
+    nearest class mean is the label's; ``within`` Σ‖h − μ_y‖; ``spread`` Σ‖h − μ_G‖.
     """
 
     counts: np.ndarray
@@ -63,7 +62,8 @@ class SampleStats:
     summary's.
 
     ``weight`` (K, D) and ``bias`` (K,) are the classifier; without a weight only what needs none is
-    counted. Empty classes are no candidates for the nearest mean. Ties go to the lower class index.
+    counted. Empty classes are candidates neither for the nearest mean nor for the decision that is
+    compared with it; the classifier's own accuracy counts all its rows. Ties go to the lower index.
     Distances are compared by ⟨h − μ_G, μ_k − μ_G⟩ − ½‖μ_k − μ_G‖² in the features' own precision.
     """
 
@@ -221,8 +221,11 @@ class SampleStats:
         if weight is not None and self._bias is not None:
             logits = xp.matmul(features, weight.T) + xp.astype(self._bias, features.dtype)[None, :]
             decided = xp.argmax(logits, axis=1)
-            found["agreements"] = double(decided == nearest)
             found["correct"] = double(decided == indices)
+            if len(self.summary.occupied) < self.summary.num_classes:
+                empty = self.summary.counts[None, :] == 0
+                decided = xp.argmax(xp.where(empty, xp.full_like(logits, -np.inf), logits), axis=1)
+            found["agreements"] = double(decided == nearest)
         for name, values in found.items():
             self._counts[name] = add_at(self._counts[name], indices, values)
 
