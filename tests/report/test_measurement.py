@@ -7,8 +7,11 @@ import numpy as np
 
 WITHOUT = """
 import sys
-for name in ("jax", "diffrax", "equinox", "optax", "matplotlib", "plotly", "torch", "xarray"):
-    sys.modules[name] = None
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("jax", "diffrax", "equinox", "matplotlib", "torch", "xarray"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
 from ncollapse.cli import main
 main(sys.argv[1:])
 """
