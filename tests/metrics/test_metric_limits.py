@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ncollapse.metrics as metrics
+from ncollapse.data import Dataset
 from ncollapse.geometry import orthogonal_frame, simplex_etf
 from ncollapse.stats import ClassStats, ClassSummary
 
@@ -289,7 +290,7 @@ def test_directions_of_nearly_equal_means_keep_their_angle():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"weight": np.ones((4, 5))}, "weight must have shape"),
+        ({"weight": np.ones((4, 5))}, "weight must be .classes, features. = .4, 6."),
         ({"weight": np.ones(4)}, "weight must be"),
         ({"weight": np.full((4, 6), np.nan)}, "weight must be finite, but row 0"),
         ({"weight": np.ones((4, 6)), "bias": np.ones(3)}, "bias must have shape"),
@@ -301,6 +302,69 @@ def test_bad_arguments_are_named(arguments, message):
     features, labels, _ = cloud(8)
     with pytest.raises(ValueError, match=message):
         metrics.measure(features, labels, **arguments)
+
+
+def test_labels_of_any_kind_give_the_same_numbers():
+    features, labels, means = cloud(13)
+    base = metrics.measure(features, labels, weight=means)
+    names = np.array(["elk", "ant", "cat", "bee"])
+    order = np.argsort(names)
+    for named, options in (
+        (names[labels], {"classes": names}),
+        (names[labels].tolist(), {"classes": names.tolist()}),
+        (labels, {"classes": names}),
+    ):
+        measured = metrics.measure(features, named, weight=means, **options)
+        assert measured.metrics == base.metrics
+        assert measured.classes == ("elk", "ant", "cat", "bee")
+    unordered = metrics.measure(features, names[labels])
+    assert unordered.classes == tuple(names[order])
+    assert unordered.metrics["nc1_pinv"] == pytest.approx(base.metrics["nc1_pinv"], rel=1e-12)
+    assert unordered.to_dict()["classes"] == sorted(names)
+    two = labels < 2
+    assert metrics.measure(features, two).classes == (0, 1)
+    batches = [(features[:0], labels[:0]), (features, labels), (features[:0], [])]
+    assert metrics.measure(batches, weight=means).metrics == base.metrics
+
+
+def test_a_data_set_is_its_arrays():
+    features, labels, means = cloud(14)
+    data = Dataset.from_arrays(features, 3 * labels)
+    measured = metrics.measure(data, weight=means)
+    assert measured.metrics == metrics.measure(features, labels, weight=means).metrics
+    assert measured.classes == metrics.measure(data).classes == (0, 3, 6, 9)
+    with pytest.raises(TypeError, match="labels are part of the data set"):
+        metrics.measure(data, labels)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((np.ones((6, 2)).tolist(), [0] * 6), TypeError, "features must be an array of NumPy"),
+        ((np.ma.ones((6, 2)), [0] * 6), TypeError, "features must not be masked"),
+        ((np.ones((6, 2)), np.ma.zeros(6, dtype=int)), TypeError, "labels must not be masked"),
+        ((np.ones((6, 2)), np.zeros(6)), TypeError, "integers, booleans or strings"),
+        ((np.ones((0, 2)), []), ValueError, "hold no samples"),
+        (([],), ValueError, "hold no samples"),
+        (([np.ones((6, 2))],), TypeError, "batch 0 is a ndarray"),
+        ((np.ones((6, 2)).tolist(),), TypeError, "features must be an array"),
+        (({"features": 1},), TypeError, "batch 0 is a str"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(arguments, error, message):
+    with pytest.raises(error, match=message):
+        metrics.measure(*arguments)
+
+
+def test_a_transposed_weight_is_called_so():
+    features, labels, means = cloud(15)
+    message = r"weight must be .* = \(4, 6\) .* its shape is \(6, 4\): it is transposed"
+    with pytest.raises(ValueError, match=message):
+        metrics.compute(summary_of(features, labels), weight=means.T)
+    with pytest.raises(ValueError, match=r"its shape is \(6, 4\): it is transposed"):
+        metrics.measure(features, labels, weight=means.T)
+    with pytest.raises(TypeError, match="weight must be an array, but it is a list"):
+        metrics.measure(features, labels, weight=means.tolist())
 
 
 def test_an_iterator_that_is_spent_is_refused():

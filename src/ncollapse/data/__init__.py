@@ -1,17 +1,20 @@
 """Data sets: a checked container, synthetic data and real images."""
 
 from ncollapse.data._dataset import Dataset, Separability, load_npz, orthogonal_separability
-from ncollapse.data._feature_files import FeatureFile, load_head, open_features
+from ncollapse.data._feature_files import BATCH_BYTES, FeatureFile, load_head, open_features
 from ncollapse.data._fetch import fetch_images
+from ncollapse.data.files import load_arrays
 from ncollapse.data.images import load_images, read_idx
 from ncollapse.data.synthetic import gaussian_mixture, orthogonally_separable
 
 __all__ = [
+    "BATCH_BYTES",
     "Dataset",
     "FeatureFile",
     "Separability",
     "fetch_images",
     "gaussian_mixture",
+    "load_arrays",
     "load_head",
     "load_images",
     "load_npz",

@@ -18,13 +18,13 @@ from ncollapse._arrays import (
     row_dots,
     tiles,
     to_numpy,
+    working,
     zeros,
 )
-from ncollapse._checks import Array, check_finite, check_labels
+from ncollapse._checks import Array, check_features, check_finite
+from ncollapse._labels import class_indices, label_vector
 from ncollapse.metrics._frame import UndefinedMetricError, check_bias, matching_weight
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._class_stats import as_labels, check_features, working
-from ncollapse.stats._labels import labels_to_indices
 
 TILE_NUMBERS = 1 << 25
 """Logits and distances are computed for so many samples × classes at a time."""
@@ -104,13 +104,13 @@ class SampleStats:
             )
         with exact(self.summary.means):
             features = like(host_view(working(features)), self.summary.means)
-            labels = check_labels("labels", as_labels(labels, features), features.shape[0])
+            labels = label_vector(labels, features.shape[0])
             if features.shape[0] == 0:
                 return self
             check_finite("features", features)
             classes = self.summary.classes
             mapping = None if classes == tuple(range(len(classes))) else classes
-            indices = labels_to_indices(labels, self.summary.num_classes, mapping)
+            indices = class_indices(labels, self.summary.num_classes, mapping, features)
             self._check_occupied(indices)
             step = max(16, TILE_NUMBERS // self.summary.num_classes)
             for tile in tiles(features.shape[0], step):
