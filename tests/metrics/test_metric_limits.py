@@ -10,6 +10,7 @@ import pytest
 import ncollapse.metrics as metrics
 from ncollapse.data import Dataset
 from ncollapse.geometry import orthogonal_frame, simplex_etf
+from ncollapse.metrics import registry
 from ncollapse.stats import ClassStats, ClassSummary
 
 
@@ -413,9 +414,27 @@ def test_record_is_ready_for_json():
     assert list(record["metrics"]) == sorted(record["metrics"])
 
 
-def test_the_manual_lists_every_metric():
+def test_the_manual_has_the_table_that_the_metrics_declare():
     text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
-    assert [name for name in metrics.METRICS if f"| `{name}` |" not in text] == []
+    assert metrics.metric_table() in text, "run python docs/metrics_table.py"
+
+
+def test_a_metric_is_declared_where_it_is_defined(monkeypatch):
+    monkeypatch.setattr(registry, "METRICS", {})
+    monkeypatch.setattr(registry, "PRESETS", {})
+
+    @metrics.metric("how large; 0: nothing", needs="weight", collapsed=None, presets=("a2020",))
+    def size(weight):
+        """‖W‖_F | of the weight
+        (a2020).
+
+        More.
+        """
+        return float(np.linalg.norm(weight))
+
+    assert registry.METRICS["size"].function(np.eye(1)) == size(np.eye(1)) == 1
+    assert registry.PRESETS == {"a2020": ("size",), "all": ("size",)}
+    assert metrics.metric_table().endswith("| `size` | ‖W‖_F ∣ of the weight (a2020) | W | — |")
 
 
 def peak_bytes(run):

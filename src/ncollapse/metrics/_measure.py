@@ -11,8 +11,9 @@ from ncollapse._arrays import host_view, is_array
 from ncollapse._checks import Array, check_features
 from ncollapse._labels import distinct, label_vector
 from ncollapse.data import Dataset
+from ncollapse.metrics._compute import compute_or_explain
 from ncollapse.metrics._frame import check_weight_shape, weight_rows
-from ncollapse.metrics.registry import METRICS, compute_or_explain, preset_names
+from ncollapse.metrics.registry import METRICS, preset_names
 from ncollapse.metrics.samples import SampleStats, SampleSummary
 from ncollapse.stats import ClassStats, ClassSummary
 
@@ -106,8 +107,8 @@ def measure(
         A name in `PRESETS` or names in `METRICS`.
     classes
         Label values, or names of the labels 0 … K−1, in the order of the rows of ``weight``. By
-        default those of the `Dataset`; otherwise integer labels are the row numbers 0 … K−1 when there is a weight, and labels of any
-        value, taken in ascending order, when not.
+        default those of the `Dataset`; without one integer labels are the row numbers 0 … K−1 when
+        there is a weight, and labels of any value, taken in ascending order, when not.
 
     Raises
     ------

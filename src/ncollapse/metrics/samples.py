@@ -24,6 +24,7 @@ from ncollapse._arrays import (
 from ncollapse._checks import Array, check_features, check_finite
 from ncollapse._labels import class_indices, label_vector
 from ncollapse.metrics._frame import UndefinedMetricError, check_bias, matching_weight
+from ncollapse.metrics.registry import metric
 from ncollapse.stats import ClassSummary
 
 TILE_NUMBERS = 1 << 25
@@ -230,6 +231,12 @@ class SampleStats:
             self._counts[name] = add_at(self._counts[name], indices, values)
 
 
+@metric(
+    "share of samples where classifier and nearest mean agree; 1: always",
+    needs="decisions",
+    collapsed=1.0,
+    presets=("papyan2020", "wu2024"),
+)
 def nc4_agreement(samples: SampleSummary) -> float:
     """Share of samples where argmax(Wh + b) = argmin_k ‖h − μ_k‖; the bias counts (papyan2020)."""
     return _share(_needs_weight(samples.agreements), samples)
@@ -241,16 +248,23 @@ def nc4_agreement_per_class(samples: SampleSummary) -> dict[int, float]:
     return {int(k): float(hits[k] / samples.counts[k]) for k in np.flatnonzero(samples.counts)}
 
 
+@metric("accuracy of the classifier; 1: always right", needs="decisions", collapsed=1.0)
 def classifier_accuracy(samples: SampleSummary) -> float:
     """Share of samples where argmax(Wh + b) is the label."""
     return _share(_needs_weight(samples.correct), samples)
 
 
+@metric("accuracy of the nearest class mean; 1: always right", needs="samples", collapsed=1.0)
 def ncc_accuracy(samples: SampleSummary) -> float:
     """Share of samples whose nearest class mean is that of their label (papyan2020)."""
     return _share(samples.nearest_correct, samples)
 
 
+@metric(
+    "distance to the own mean over distance to the centre; 0 is collapse",
+    needs="samples",
+    presets=("ji2022",),
+)
 def within_variation(samples: SampleSummary) -> float:
     """avg_i ‖h_i − μ_{y_i}‖ / avg_i ‖h_i − μ_G‖, norms not squared (ji2022 §4).
 
