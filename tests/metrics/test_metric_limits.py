@@ -368,6 +368,28 @@ def test_a_transposed_weight_is_called_so():
         metrics.measure(features, labels, weight=means.tolist())
 
 
+def test_moving_all_features_changes_only_the_uncentred_alignment():
+    features, labels, means = cloud(16)
+    for name, changes in (("nc3_alignment", True), ("nc3_alignment_centred", False)):
+        values = [
+            metrics.measure(x, labels, weight=means, preset=[name]).metrics[name]
+            for x in (features, features + 100)
+        ]
+        assert (abs(values[1] - values[0]) > 0.1) == changes
+
+
+def test_uniform_duality_does_not_see_scales():
+    features, labels, means = cloud(17)
+    weight = means + np.random.default_rng(17).standard_normal(means.shape)
+    base, doubled = (
+        metrics.nc3_uniform(summary_of(scale * features, labels), weight) for scale in (1, 2)
+    )
+    assert doubled == pytest.approx(base, rel=1e-12)
+    c = f.Cloud(features, labels)
+    raw, twice = (np.var(np.sum(weight * scale * c.m, axis=1)) for scale in (1, 2))
+    assert twice == pytest.approx(4 * raw)
+
+
 def test_an_iterator_that_is_spent_is_refused():
     features, labels, _ = cloud(9)
     with pytest.raises(TypeError, match="once only"):

@@ -36,28 +36,32 @@ def nc3_alignment(summary: ClassSummary, weight: Array | Frame) -> float:
 
 
 @metric(
-    "distance of W from the centred means, both scaled; 0: self-dual",
+    "distance of W times centred means from a simplex; 0: logits of means form a simplex",
     needs="both",
-    presets=("papyan2020", "mixon2022"),
 )
-def nc3_duality(summary: ClassSummary, weight: Array | Frame) -> float:
-    """‖W/‖W‖_F − M/‖M‖_F‖_F, centred means (papyan2020; mixon2022)."""
+def nc3_alignment_centred(summary: ClassSummary, weight: Array | Frame) -> float:
+    """‖WMᵀ/‖WMᵀ‖_F − C_K/√(K−1)‖_F, centred means (Kothapalli 2023; `self_duality_error` of
+    rhubarbwu/neural-collapse).
+
+    Moving all features by one vector changes `nc3_alignment` but not this.
+    """
     with exact(summary.means):
-        return _frobenius_distance(matching_weight(summary, weight), centred_means(summary))
+        return gram_distance(matching_weight(summary, weight), centred_means(summary), "etf")
 
 
 @metric(
-    "distance of W from the projected means, both scaled; 0: self-dual",
+    "distance of W from the centred means, both scaled; 0: self-dual",
     needs="both",
-    presets=("min2025",),
+    presets=("papyan2020", "mixon2022", "min2025"),
 )
-def nc3_projected(summary: ClassSummary, weight: Array | Frame) -> float:
-    """‖W/‖W‖_F − P/‖P‖_F‖_F, P = C_K M̄ the projected means (min2025, claim 3).
+def nc3_duality(summary: ClassSummary, weight: Array | Frame) -> float:
+    """‖W/‖W‖_F − M/‖M‖_F‖_F, centred means (papyan2020; mixon2022; min2025, claim 3).
 
-    C_K M̄ removes the mean of the class means, so the number is that of `nc3_duality`;
+    min2025 states it of the projected means C_K M̄, which are the centred ones;
     `nc3_projected_directions` leaves the lengths of the means out.
     """
-    return nc3_duality(summary, weight)
+    with exact(summary.means):
+        return _frobenius_distance(matching_weight(summary, weight), centred_means(summary))
 
 
 @metric(
@@ -122,7 +126,11 @@ def nc3_cosine(summary: ClassSummary, weight: Array | Frame) -> float:
 
 @metric("spread of that cosine over classes; 0: equally aligned", needs="both", presets=("wu2024",))
 def nc3_uniform(summary: ClassSummary, weight: Array | Frame) -> float:
-    """std_k of cos(w_k, μ_k − μ_G), uniform duality UNC3: 0 when all classes agree (wu2024)."""
+    """std_k of cos(w_k, μ_k − μ_G), uniform duality UNC3: 0 when all classes agree (wu2024).
+
+    The software of wu2024 (rhubarbwu/neural-collapse) gives the variance of the raw products
+    ⟨w_k, μ_k − μ_G⟩ instead, which grows with the squared scales of W and of the features.
+    """
     return float(class_cosines(summary, weight).std())
 
 
