@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from ncollapse.stats import _arrays
+from ncollapse import _arrays
 
 NAMESPACES = {
     "numpy": "array_api_compat.numpy",

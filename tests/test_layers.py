@@ -8,6 +8,8 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "ncollapse"
 ORDER = [
     "_checks",
+    "_arrays",
+    "_labels",
     "geometry",
     "least_distance",
     "data",

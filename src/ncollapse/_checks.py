@@ -11,7 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from array_api_compat import array_namespace
+import numpy as np
+from array_api_compat import array_namespace, is_array_api_obj
 
 Array = Any
 """An array of NumPy, PyTorch, JAX or any other array-API library."""
@@ -54,6 +55,39 @@ def check_finite(name: str, value: Array) -> None:
     raise ValueError(
         f"{name} must be finite, but row {row} holds a NaN or an infinity ({count} such rows)"
     )
+
+
+def check_features(value: Any, name: str = "features") -> None:
+    """Raise unless ``value`` is a real floating matrix, half precision included, of any size."""
+    refuse_masked(name, value)
+    if not is_array(value):
+        raise TypeError(
+            f"{name} must be an array of NumPy, PyTorch, JAX or another array-API library, "
+            f"but it is a {type(value).__name__}"
+        )
+    if value.ndim != 2:
+        raise ValueError(
+            f"{name} must be a matrix (samples, features), but its shape is {tuple(value.shape)}"
+        )
+    if not is_half(value) and not array_namespace(value).isdtype(value.dtype, "real floating"):
+        raise TypeError(
+            f"{name} must hold real floating-point numbers, but its dtype is {value.dtype}"
+        )
+
+
+def is_array(value: Any) -> bool:
+    return is_array_api_obj(value)
+
+
+def is_half(value: Array) -> bool:
+    """Whether the numbers are float16 or bfloat16."""
+    return str(value.dtype).rpartition(".")[2] in ("float16", "bfloat16")
+
+
+def refuse_masked(name: str, value: Any) -> None:
+    """Raise ``TypeError`` for a masked array, whose masked entries would be read as numbers."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must not be masked: drop the masked rows and pass the plain array")
 
 
 def check_labels(name: str, value: Array, num_samples: int) -> Array:

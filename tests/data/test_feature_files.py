@@ -1,5 +1,9 @@
 """Files of features: every format gives the same batches, and what is broken is refused."""
 
+import io
+import struct
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -150,6 +154,71 @@ def test_nan_features_are_refused_with_their_row(tmp_path):
         measure_file(broken(tmp_path, spoil))
 
 
+def header(shape, dtype="<f4"):
+    stream = io.BytesIO()
+    entry = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, entry)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("name", ["features", "labels"])
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((10**11,), "of shape .100000000000,. takes 400000000000 bytes, but it has 8"),
+        ((10**6, 10**6), "takes 4000000000000 bytes"),
+        ((-5, 8), r"array of negative length, its shape is \(-5, 8\)"),
+        ((1,), "takes 4 bytes, but it has 8"),
+    ],
+)
+def test_headers_that_lie_about_the_size_are_refused(tmp_path, name, shape, message):
+    path = tmp_path / "a.npz"
+    np.savez(path, **{other: array for other, array in content().items() if other != name})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(f"{name}.npy", header(shape) + bytes(8))
+    with pytest.raises(ValueError, match=message):
+        open_features(path)
+    (tmp_path / "a_features.npy").write_bytes(header(shape) + bytes(8))
+    np.save(tmp_path / "a_labels.npy", np.zeros(1, dtype=int))
+    with pytest.raises(ValueError, match=message):
+        open_features(tmp_path / "a_features.npy")
+
+
+def test_a_directory_that_lies_about_the_size_is_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, **content())
+    with zipfile.ZipFile(path) as archive:
+        old = archive.getinfo("labels.npy").file_size
+    forged = path.read_bytes().replace(struct.pack("<I", old), struct.pack("<I", 10**9))
+    path.write_bytes(forged)
+    with pytest.raises(ValueError, match="announces 1000000000 bytes"):
+        open_features(path)
+
+
+def test_labels_may_be_strings(tmp_path):
+    arrays = content()
+    named = np.array(["cat", "dog", "emu"])[arrays["labels"]]
+    parquet.write_table(
+        arrow.table({"features": arrays["features"].tolist(), "labels": named}),
+        tmp_path / "a.parquet",
+    )
+    np.savez(tmp_path / "a.npz", **{**arrays, "labels": named})
+    head = {"weight": arrays["weight"], "bias": arrays["bias"]}
+    plain = measure(arrays["features"], arrays["labels"], **head).metrics
+    for name in ("a.npz", "a.parquet"):
+        measured = measure_file(tmp_path / name)
+        assert measured.classes == ("cat", "dog", "emu")
+        assert measured.metrics["nc1_pinv"] == pytest.approx(plain["nc1_pinv"], rel=1e-6)
+    assert measure_file(tmp_path / "a.npz").metrics == pytest.approx(plain, rel=1e-6)
+
+
+def test_a_transposed_weight_is_called_so(tmp_path):
+    arrays = content()
+    np.savez(tmp_path / "a.npz", **{**arrays, "weight": arrays["weight"].T.copy()})
+    with pytest.raises(ValueError, match=r"= \(3, 4\) .* its shape is \(4, 3\): it is transposed"):
+        measure_file(tmp_path / "a.npz")
+
+
 @pytest.mark.parametrize("name", ["a.npz", "a.safetensors", "a.parquet", "a_features.npy"])
 def test_truncated_and_foreign_files_are_refused(tmp_path, name):
     path = tmp_path / name
@@ -158,7 +227,7 @@ def test_truncated_and_foreign_files_are_refused(tmp_path, name):
     data = path.read_bytes()
     for wrong in (data[: len(data) // 2], b"this is not an array file at all"):
         path.write_bytes(wrong)
-        with pytest.raises(ValueError, match="truncated or not what its name says"):
+        with pytest.raises(ValueError, match=r"truncated(, damaged)? or not"):
             list(open_features(path).batches())
 
 

@@ -161,11 +161,6 @@ def nc3_duality(c, w):
     return np.linalg.norm(w / np.linalg.norm(w) - c.m / np.linalg.norm(c.m))
 
 
-def nc3_projected(c, w):
-    projected = (np.eye(c.K) - 1 / c.K) @ c.mu
-    return np.linalg.norm(w / np.linalg.norm(w) - projected / np.linalg.norm(projected))
-
-
 def nc3_projected_directions(c, w):
     phi = units(c.mu)
     centring = np.eye(c.K) - 1 / c.K

@@ -51,8 +51,8 @@ EXPECTED = {
         np.arccos(f.cos(c.m[k], c.m[j])) for k, j in f.pairs(c.K)
     ),
     "nc3_alignment": lambda c, w, b: f.nc3_alignment(c, w),
+    "nc3_alignment_centred": lambda c, w, b: f.normalised_distance(w @ c.m.T, f.simplex(c.K)),
     "nc3_duality": lambda c, w, b: f.nc3_duality(c, w),
-    "nc3_projected": lambda c, w, b: f.nc3_projected(c, w),
     "nc3_projected_directions": lambda c, w, b: f.nc3_projected_directions(c, w),
     "nc3_average": lambda c, w, b: f.nc3_average(c, w),
     "nc3_cosine": lambda c, w, b: f.nc3_cosines(c, w).mean(),

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import ncollapse.metrics as metrics
+from ncollapse.data import Dataset
 from ncollapse.geometry import orthogonal_frame, simplex_etf
+from ncollapse.metrics import registry
 from ncollapse.stats import ClassStats, ClassSummary
 
 
@@ -176,6 +178,17 @@ def test_empty_classes_take_no_part():
         second.update(features[:2], np.array([0, 9]))
 
 
+def test_a_row_of_an_empty_class_takes_no_part_in_nc4():
+    features, labels = collapsed(simplex_etf(3))
+    weight = np.vstack([simplex_etf(3), 100 * np.ones(3)])
+    stats = ClassStats(4, 3).update(features + 1, labels)
+    bias = np.array([0, 0, 0, 50.0])
+    second = metrics.SampleStats(stats.finish(), weight, bias).update(features + 1, labels)
+    samples = second.finish()
+    assert metrics.nc4_agreement(samples) == 1
+    assert metrics.classifier_accuracy(samples) == 0  # the network itself answers the fourth class
+
+
 def test_between_scatter_is_not_total_scatter():
     features, labels = collapsed(simplex_etf(3, 8), copies=4)
     noisy = features + 1e-6 * np.random.default_rng(0).standard_normal(features.shape)
@@ -234,6 +247,27 @@ def test_zero_features_count_with_cosine_zero():
         metrics.directional_collapse(all_zero)
 
 
+def test_principal_angle_of_spaces_of_different_rank():
+    """The smaller space (here that of W, one direction) against the larger one: angle 0.3."""
+    means = np.array([[1.0, 0, 0], [0, 1.0, 0], [-1, -1, 0]])
+    direction = np.array([np.cos(0.3), 0, np.sin(0.3)])
+    weight = np.array([[1.0], [0], [-1]]) * direction
+    summary = summary_of(means, np.arange(3))
+    assert metrics.nc3_principal_angle(summary, weight) == pytest.approx(0.3, rel=1e-12)
+    flat = summary_of(weight, np.arange(3))
+    assert metrics.nc3_principal_angle(flat, means) == pytest.approx(0.3, rel=1e-12)
+
+
+def test_the_closest_pair_may_be_at_a_negative_cosine():
+    """Three directions 150°, 100° and 110° apart, with the lengths that make their sum zero."""
+    angles, lengths = np.deg2rad([0, 150, 250]), np.sin(np.deg2rad([100, 110, 150]))
+    means = lengths[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    pair, cosine = metrics.closest_pair(summary_of(*collapsed(means)))
+    assert pair == (1, 2)
+    assert cosine == pytest.approx(np.cos(np.deg2rad(100)))
+    assert metrics.closest_pair(summary_of(np.eye(2), np.arange(2)))[1] == pytest.approx(-1)
+
+
 def test_riesz_kernel_of_high_exponent_does_not_overflow():
     """‖u − v‖^−510 is 10^150 and more for neighbours: too large for float32."""
     rng = np.random.default_rng(0)
@@ -257,7 +291,7 @@ def test_directions_of_nearly_equal_means_keep_their_angle():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"weight": np.ones((4, 5))}, "weight must have shape"),
+        ({"weight": np.ones((4, 5))}, "weight must be .classes, features. = .4, 6."),
         ({"weight": np.ones(4)}, "weight must be"),
         ({"weight": np.full((4, 6), np.nan)}, "weight must be finite, but row 0"),
         ({"weight": np.ones((4, 6)), "bias": np.ones(3)}, "bias must have shape"),
@@ -269,6 +303,91 @@ def test_bad_arguments_are_named(arguments, message):
     features, labels, _ = cloud(8)
     with pytest.raises(ValueError, match=message):
         metrics.measure(features, labels, **arguments)
+
+
+def test_labels_of_any_kind_give_the_same_numbers():
+    features, labels, means = cloud(13)
+    base = metrics.measure(features, labels, weight=means)
+    names = np.array(["elk", "ant", "cat", "bee"])
+    order = np.argsort(names)
+    for named, options in (
+        (names[labels], {"classes": names}),
+        (names[labels].tolist(), {"classes": names.tolist()}),
+        (labels, {"classes": names}),
+    ):
+        measured = metrics.measure(features, named, weight=means, **options)
+        assert measured.metrics == base.metrics
+        assert measured.classes == ("elk", "ant", "cat", "bee")
+    unordered = metrics.measure(features, names[labels])
+    assert unordered.classes == tuple(names[order])
+    assert unordered.metrics["nc1_pinv"] == pytest.approx(base.metrics["nc1_pinv"], rel=1e-12)
+    assert unordered.to_dict()["classes"] == sorted(names)
+    two = labels < 2
+    assert metrics.measure(features, two).classes == (0, 1)
+    batches = [(features[:0], labels[:0]), (features, labels), (features[:0], [])]
+    assert metrics.measure(batches, weight=means).metrics == base.metrics
+
+
+def test_a_data_set_is_its_arrays():
+    features, labels, means = cloud(14)
+    data = Dataset.from_arrays(features, 3 * labels)
+    measured = metrics.measure(data, weight=means)
+    assert measured.metrics == metrics.measure(features, labels, weight=means).metrics
+    assert measured.classes == metrics.measure(data).classes == (0, 3, 6, 9)
+    with pytest.raises(TypeError, match="labels are part of the data set"):
+        metrics.measure(data, labels)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((np.ones((6, 2)).tolist(), [0] * 6), TypeError, "features must be an array of NumPy"),
+        ((np.ma.ones((6, 2)), [0] * 6), TypeError, "features must not be masked"),
+        ((np.ones((6, 2)), np.ma.zeros(6, dtype=int)), TypeError, "labels must not be masked"),
+        ((np.ones((6, 2)), np.zeros(6)), TypeError, "integers, booleans or strings"),
+        ((np.ones((0, 2)), []), ValueError, "hold no samples"),
+        (([],), ValueError, "hold no samples"),
+        (([np.ones((6, 2))],), TypeError, "batch 0 is a ndarray"),
+        ((np.ones((6, 2)).tolist(),), TypeError, "features must be an array"),
+        (({"features": 1},), TypeError, "batch 0 is a str"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(arguments, error, message):
+    with pytest.raises(error, match=message):
+        metrics.measure(*arguments)
+
+
+def test_a_transposed_weight_is_called_so():
+    features, labels, means = cloud(15)
+    message = r"weight must be .* = \(4, 6\) .* its shape is \(6, 4\): it is transposed"
+    with pytest.raises(ValueError, match=message):
+        metrics.compute(summary_of(features, labels), weight=means.T)
+    with pytest.raises(ValueError, match=r"its shape is \(6, 4\): it is transposed"):
+        metrics.measure(features, labels, weight=means.T)
+    with pytest.raises(TypeError, match="weight must be an array, but it is a list"):
+        metrics.measure(features, labels, weight=means.tolist())
+
+
+def test_moving_all_features_changes_only_the_uncentred_alignment():
+    features, labels, means = cloud(16)
+    for name, changes in (("nc3_alignment", True), ("nc3_alignment_centred", False)):
+        values = [
+            metrics.measure(x, labels, weight=means, preset=[name]).metrics[name]
+            for x in (features, features + 100)
+        ]
+        assert (abs(values[1] - values[0]) > 0.1) == changes
+
+
+def test_uniform_duality_does_not_see_scales():
+    features, labels, means = cloud(17)
+    weight = means + np.random.default_rng(17).standard_normal(means.shape)
+    base, doubled = (
+        metrics.nc3_uniform(summary_of(scale * features, labels), weight) for scale in (1, 2)
+    )
+    assert doubled == pytest.approx(base, rel=1e-12)
+    c = f.Cloud(features, labels)
+    raw, twice = (np.var(np.sum(weight * scale * c.m, axis=1)) for scale in (1, 2))
+    assert twice == pytest.approx(4 * raw)
 
 
 def test_an_iterator_that_is_spent_is_refused():
@@ -317,9 +436,27 @@ def test_record_is_ready_for_json():
     assert list(record["metrics"]) == sorted(record["metrics"])
 
 
-def test_the_manual_lists_every_metric():
+def test_the_manual_has_the_table_that_the_metrics_declare():
     text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
-    assert [name for name in metrics.METRICS if f"| `{name}` |" not in text] == []
+    assert metrics.metric_table() in text, "run python docs/metrics_table.py"
+
+
+def test_a_metric_is_declared_where_it_is_defined(monkeypatch):
+    monkeypatch.setattr(registry, "METRICS", {})
+    monkeypatch.setattr(registry, "PRESETS", {})
+
+    @metrics.metric("how large; 0: nothing", needs="weight", collapsed=None, presets=("a2020",))
+    def size(weight):
+        """‖W‖_F | of the weight
+        (a2020).
+
+        More.
+        """
+        return float(np.linalg.norm(weight))
+
+    assert registry.METRICS["size"].function(np.eye(1)) == size(np.eye(1)) == 1
+    assert registry.PRESETS == {"a2020": ("size",), "all": ("size",)}
+    assert metrics.metric_table().endswith("| `size` | ‖W‖_F ∣ of the weight (a2020) | W | — |")
 
 
 def peak_bytes(run):

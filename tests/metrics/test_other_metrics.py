@@ -137,6 +137,12 @@ def test_nc5_is_zero_for_outliers_orthogonal_to_the_classes():
         metrics.nc5(summary, np.zeros(5))
 
 
+def test_nc5_does_not_let_signs_cancel():
+    """Two opposite classes: cosines 1 and −1 with the outliers, whose signed average is 0."""
+    summary = ClassStats.from_arrays(np.array([[1.0, 0], [-2.0, 0]]), np.arange(2)).finish()
+    assert metrics.nc5(summary, np.array([3.0, 0])) == pytest.approx(1)
+
+
 def test_neco_score_is_the_share_in_the_principal_space():
     features, labels, _, _ = draw(5)
     summary = ClassStats.from_arrays(features, labels).finish()

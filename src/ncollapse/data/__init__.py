@@ -1,8 +1,9 @@
 """Data sets: a checked container, synthetic data and real images."""
 
-from ncollapse.data._dataset import Dataset, load_arrays, load_npz
-from ncollapse.data._feature_files import FeatureFile, load_head, open_features
+from ncollapse.data._dataset import Dataset, load_npz
+from ncollapse.data._feature_files import BATCH_BYTES, FeatureFile, load_head, open_features
 from ncollapse.data._fetch import fetch_images
+from ncollapse.data.files import load_arrays
 from ncollapse.data.images import load_images, read_idx
 from ncollapse.data.separability import (
     Separability,
@@ -14,6 +15,7 @@ from ncollapse.data.separability import (
 from ncollapse.data.synthetic import gaussian_mixture, orthogonally_separable
 
 __all__ = [
+    "BATCH_BYTES",
     "Dataset",
     "FeatureFile",
     "Separability",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ncollapse._checks import check_labels, check_matrix
+from ncollapse.data.files import load_arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,48 +80,6 @@ class Dataset:
     def of_class(self, index: int) -> np.ndarray:
         """Inputs of one class, ``(n_k, d)``, in their order."""
         return self.inputs[self.labels == index]
-
-
-def load_arrays(path: str | Path, names: tuple[str, ...]) -> Mapping[str, np.ndarray]:
-    """Read named arrays from an ``.npz`` file as data: pickled objects are refused.
-
-    Raises
-    ------
-    ValueError
-        Not an npz, truncated, holding pickled objects, or lacking one of ``names``.
-    OSError
-        The file cannot be opened.
-    """
-    path = Path(path)
-    with open(path, "rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise ValueError(f"{path} is truncated or not an .npz archive")
-        file.seek(0)
-        try:
-            with np.load(file, allow_pickle=False) as archive:
-                missing = [name for name in names if name not in archive.files]
-                if missing:
-                    raise ValueError(
-                        f"{path} lacks {', '.join(missing)}; "
-                        f"it holds {', '.join(archive.files) or 'nothing'}"
-                    )
-                return {name: _member(path, archive, name) for name in archive.files}
-        except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
-
-
-def _member(path: Path, archive: Any, name: str) -> np.ndarray:
-    try:
-        array = archive[name]
-    except ValueError as error:
-        if "allow_pickle" in str(error):
-            raise ValueError(
-                f"{path}: {name} holds pickled objects, which are refused; save plain numbers"
-            ) from error
-        raise ValueError(f"{path}: {name} is damaged: {error}") from error
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"{path}: {name} is not an array")
-    return array
 
 
 def load_npz(path: str | Path, *, least_per_class: int = 1) -> Dataset:

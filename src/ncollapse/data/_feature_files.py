@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ncollapse._checks import check_labels, require
+from ncollapse._checks import require
+from ncollapse._labels import label_vector
+from ncollapse.data.files import (
+    array_names,
+    load_array,
+    open_array,
+    read_header,
+    refusal,
+    require_names,
+)
 
 BATCH_BYTES = 1 << 26
+NEEDED = ("features", "labels")
 HEAD_NAMES = ("weight", "bias")
 FORMATS = ".npz, .npy, .safetensors or .parquet"
 
@@ -55,7 +63,7 @@ def open_features(
     ----------
     path
         ``.npz`` or ``.safetensors`` with these names; ``.parquet`` with a list column
-        ``features`` and an integer column ``labels``; or ``.npy`` with the features alone.
+        ``features`` and a column ``labels``; or ``.npy`` with the features alone.
     labels
         ``.npy`` with the labels, for a ``.npy`` of features. By default the file beside it with
         "features" replaced by "labels" in its name.
@@ -69,7 +77,7 @@ def open_features(
         Unknown format, missing names or columns, pickled objects, truncated files, shapes that
         disagree.
     TypeError
-        Features that are not floating-point, labels that are not integers.
+        Features that are not floating-point, labels that are no integers, booleans or strings.
     FileNotFoundError
         A file that is not there.
     """
@@ -83,25 +91,17 @@ def open_features(
         ".parquet": _open_parquet,
     }
     if suffix == ".npy":
-        found = _open_npy(path, _labels_beside(path) if labels is None else Path(labels))
+        file = _open_npy(path, _labels_beside(path) if labels is None else Path(labels))
     elif suffix not in openers:
         raise ValueError(f"{path} must be {FORMATS}, but it ends in {suffix or 'nothing'}")
     elif labels is not None:
         raise ValueError(f"labels is for .npy features only; {path} holds its own")
     else:
-        found = openers[suffix](path)
+        file = openers[suffix](path)
     if head is None:
-        return found
+        return file
     classifier = load_head(head)
-    return FeatureFile(
-        found.path,
-        found.num_samples,
-        found.num_features,
-        found.labels,
-        classifier["weight"],
-        classifier.get("bias"),
-        found._blocks,
-    )
+    return replace(file, weight=classifier["weight"], bias=classifier.get("bias"))
 
 
 def load_head(path: str | Path) -> dict[str, np.ndarray]:
@@ -109,16 +109,17 @@ def load_head(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix == ".npz":
-        found = {name: _npz_array(path, name) for name in HEAD_NAMES if name in _npz_names(path)}
+        present = [name for name in HEAD_NAMES if name in array_names(path)]
+        classifier = {name: load_array(path, name) for name in present}
     elif suffix == ".safetensors":
         with _safetensors(path) as file:
             present = [name for name in HEAD_NAMES if name in set(file.keys())]
-            found = {name: _tensor(file, path, name) for name in present}
+            classifier = {name: _tensor(file, path, name) for name in present}
     else:
         raise ValueError(f"head must be .npz or .safetensors, but it is {path}")
-    if "weight" not in found:
+    if "weight" not in classifier:
         raise ValueError(f"{path} lacks weight")
-    return found
+    return classifier
 
 
 def _checked(
@@ -135,9 +136,9 @@ def _checked(
         )
     if np.dtype(dtype).kind != "f":
         raise TypeError(f"features in {path} must be floating-point, but their dtype is {dtype}")
-    check_labels("labels", labels, shape[0])
+    values = label_vector(labels, shape[0])
     return FeatureFile(
-        path, shape[0], shape[1], labels, head.get("weight"), head.get("bias"), blocks
+        path, shape[0], shape[1], values, head.get("weight"), head.get("bias"), blocks
     )
 
 
@@ -162,72 +163,32 @@ def _open_npy(path: Path, labels: Path) -> FeatureFile:
 
 
 def _load_npy(path: Path, mode: Any = None) -> np.ndarray:
-    try:
-        with open(path, "rb") as stream:
-            _npy_header(path, stream)
-        return np.load(path, mmap_mode=mode, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise _refusal(path, error) from error
-
-
-def _npz_names(path: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return [name.removesuffix(".npy") for name in archive.namelist()]
-    except zipfile.BadZipFile as error:
-        raise _refusal(path, error) from error
+    with open(path, "rb") as stream:
+        read_header(path, stream, path.stat().st_size)
+    return np.load(path, mmap_mode=mode, allow_pickle=False)
 
 
 def _open_npz(path: Path) -> FeatureFile:
-    names = _npz_names(path)
-    _require_names(path, names)
-    with zipfile.ZipFile(path) as archive, archive.open("features.npy") as stream:
-        shape, fortran, dtype = _npy_header(path, stream)
+    names = array_names(path)
+    require_names(path, names, NEEDED, "the array ")
+    with open_array(path, "features") as (_, header):
+        shape, fortran, dtype = header
 
     def blocks(rows: int) -> Iterator[np.ndarray]:
         if fortran:
             # Columns come first in the file, so that no block of rows lies together.
-            whole = _npz_array(path, "features")
+            whole = load_array(path, "features")
             for start in range(0, len(whole), rows):
                 yield np.ascontiguousarray(whole[start : start + rows])
             return
-        try:
-            with zipfile.ZipFile(path) as archive, archive.open("features.npy") as stream:
-                _npy_header(path, stream)
-                for start in range(0, shape[0], rows):
-                    count = min(rows, shape[0] - start)
-                    data = stream.read(count * shape[1] * dtype.itemsize)
-                    yield np.frombuffer(data, dtype=dtype).reshape(count, shape[1])
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-            raise _refusal(path, error) from error
+        with open_array(path, "features") as (stream, _):
+            for start in range(0, shape[0], rows):
+                count = min(rows, shape[0] - start)
+                data = stream.read(count * shape[1] * dtype.itemsize)
+                yield np.frombuffer(data, dtype=dtype).reshape(count, shape[1])
 
-    head = {name: _npz_array(path, name) for name in HEAD_NAMES if name in names}
-    return _checked(path, shape, dtype, _npz_array(path, "labels"), head, blocks)
-
-
-def _npz_array(path: Path, name: str) -> np.ndarray:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return archive[name]
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise _refusal(path, error) from error
-
-
-def _npy_header(path: Path, stream: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    try:
-        version = np.lib.format.read_magic(stream)
-        if version not in readers:
-            raise ValueError(f"npy version {version} is not known")
-        shape, fortran, dtype = readers[version](stream)
-    except (ValueError, EOFError, zlib.error) as error:
-        raise _refusal(path, error) from error
-    if dtype.hasobject:
-        raise ValueError(f"{path} holds pickled objects, which are refused: save plain numbers")
-    return shape, fortran, dtype
+    head = {name: load_array(path, name) for name in HEAD_NAMES if name in names}
+    return _checked(path, shape, dtype, load_array(path, "labels"), head, blocks)
 
 
 def _safetensors(path: Path) -> AbstractContextManager[Any]:
@@ -235,7 +196,7 @@ def _safetensors(path: Path) -> AbstractContextManager[Any]:
     try:
         return library.safe_open(path, framework="numpy")
     except library.SafetensorError as error:
-        raise _refusal(path, error) from error
+        raise refusal(path, error) from error
 
 
 def _tensor(file: Any, path: Path, name: str, rows: slice = slice(None)) -> np.ndarray:
@@ -248,7 +209,7 @@ def _tensor(file: Any, path: Path, name: str, rows: slice = slice(None)) -> np.n
 def _open_safetensors(path: Path) -> FeatureFile:
     with _safetensors(path) as file:
         names = list(file.keys())
-        _require_names(path, names)
+        require_names(path, names, NEEDED, "the array ")
         shape = tuple(file.get_slice("features").get_shape())
         dtype = _tensor(file, path, "features", slice(0, 1)).dtype
         labels = _tensor(file, path, "labels")
@@ -267,12 +228,12 @@ def _open_parquet(path: Path) -> FeatureFile:
     arrow = require("pyarrow", "files")
     try:
         with parquet.ParquetFile(path) as file:
-            _require_names(path, file.schema_arrow.names, "column")
+            require_names(path, file.schema_arrow.names, NEEDED, "the column ")
             labels = file.read(columns=["labels"]).column("labels")
             total = file.metadata.num_rows
             first = next(file.iter_batches(batch_size=1, columns=["features"]), None)
     except arrow.ArrowInvalid as error:
-        raise _refusal(path, error) from error
+        raise refusal(path, error) from error
     if first is None:
         raise ValueError(f"{path} holds no samples")
     if labels.null_count:
@@ -298,19 +259,3 @@ def _list_block(path: Path, column: Any, dim: int | None = None) -> np.ndarray:
     if column.null_count or values.null_count or not np.all(lengths == dim):
         raise ValueError(f"column features in {path} must hold lists of {dim} numbers in every row")
     return values.to_numpy(zero_copy_only=False).reshape(len(column), dim)
-
-
-def _require_names(path: Path, names: list[str], kind: str = "array") -> None:
-    missing = [name for name in ("features", "labels") if name not in names]
-    if missing:
-        raise ValueError(
-            f"{path} lacks the {kind} {', '.join(missing)}; "
-            f"it holds {', '.join(names) or 'nothing'}"
-        )
-
-
-def _refusal(path: Path, error: Exception) -> ValueError:
-    text = str(error)
-    if "allow_pickle" in text or "pickled" in text:
-        return ValueError(f"{path} holds pickled objects, which are refused: save plain numbers")
-    return ValueError(f"{path} is truncated or not what its name says: {text}")

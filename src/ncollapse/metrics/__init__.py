@@ -1,19 +1,19 @@
 """Metrics of neural collapse: named conventions as pure functions of a `ClassSummary`."""
 
-from ncollapse.metrics._frame import UndefinedMetricError
-from ncollapse.metrics._measure import Measurement, measure
-from ncollapse.metrics._measure_file import measure_file
-from ncollapse.metrics.duality import (
-    class_cosines,
-    nc3_alignment,
-    nc3_average,
-    nc3_centre_logits,
-    nc3_cosine,
-    nc3_duality,
-    nc3_principal_angle,
-    nc3_projected,
-    nc3_projected_directions,
-    nc3_uniform,
+# The families in the order in which tables list their metrics.
+# isort: off
+from ncollapse.metrics.variability import (
+    breakdown,
+    cdnv,
+    cdnv_pairs,
+    directional_collapse,
+    least_collapsed_class,
+    nc1_pinv,
+    nc1_quotient,
+    nc1_total,
+    nc1_weighted,
+    separation,
+    vci,
 )
 from ncollapse.metrics.geometry import (
     closest_pair,
@@ -37,10 +37,18 @@ from ncollapse.metrics.geometry import (
     nc2_orthogonal_directions,
     nc2_orthogonal_means,
 )
-from ncollapse.metrics.kernel import kernel_nc1, kernel_nc1_pinv
-from ncollapse.metrics.outliers import nc5, nci_scores, neco_scores
-from ncollapse.metrics.registry import METRICS, PRESETS, Metric, compute, compute_or_explain
-from ncollapse.metrics.regression import RegressionCollapse, regression_collapse
+from ncollapse.metrics.duality import (
+    class_cosines,
+    nc3_alignment,
+    nc3_alignment_centred,
+    nc3_average,
+    nc3_centre_logits,
+    nc3_cosine,
+    nc3_duality,
+    nc3_principal_angle,
+    nc3_projected_directions,
+    nc3_uniform,
+)
 from ncollapse.metrics.samples import (
     SampleStats,
     SampleSummary,
@@ -50,6 +58,7 @@ from ncollapse.metrics.samples import (
     ncc_accuracy,
     within_variation,
 )
+from ncollapse.metrics.strong import snc1, snc2, snc3
 from ncollapse.metrics.spectrum import (
     effective_rank_features,
     effective_rank_means,
@@ -58,21 +67,15 @@ from ncollapse.metrics.spectrum import (
     stable_rank_features,
     stable_rank_means,
 )
+from ncollapse.metrics.kernel import kernel_nc1, kernel_nc1_pinv
+from ncollapse.metrics.outliers import nc5, nci_scores, neco_scores
+from ncollapse.metrics.regression import RegressionCollapse, regression_collapse
 from ncollapse.metrics.squared_loss import SquaredLossSplit, squared_loss, squared_loss_split
-from ncollapse.metrics.strong import snc1, snc2, snc3
-from ncollapse.metrics.variability import (
-    breakdown,
-    cdnv,
-    cdnv_pairs,
-    directional_collapse,
-    least_collapsed_class,
-    nc1_pinv,
-    nc1_quotient,
-    nc1_total,
-    nc1_weighted,
-    separation,
-    vci,
-)
+from ncollapse.metrics._frame import UndefinedMetricError
+from ncollapse.metrics.registry import METRICS, PRESETS, Metric, metric, metric_table, preset_names
+from ncollapse.metrics._compute import compute, compute_or_explain
+from ncollapse.metrics._measure import Measurement, measure
+from ncollapse.metrics._measure_file import measure_file
 
 __all__ = [
     "METRICS",
@@ -105,6 +108,8 @@ __all__ = [
     "least_collapsed_class",
     "measure",
     "measure_file",
+    "metric",
+    "metric_table",
     "minority_collapse_angle",
     "nc1_pinv",
     "nc1_quotient",
@@ -124,12 +129,12 @@ __all__ = [
     "nc2_orthogonal_directions",
     "nc2_orthogonal_means",
     "nc3_alignment",
+    "nc3_alignment_centred",
     "nc3_average",
     "nc3_centre_logits",
     "nc3_cosine",
     "nc3_duality",
     "nc3_principal_angle",
-    "nc3_projected",
     "nc3_projected_directions",
     "nc3_uniform",
     "nc4_agreement",
@@ -140,6 +145,7 @@ __all__ = [
     "neco_scores",
     "nuclear_rank_means",
     "numerical_rank_means",
+    "preset_names",
     "regression_collapse",
     "separation",
     "snc1",

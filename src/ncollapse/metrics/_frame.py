@@ -8,9 +8,9 @@ from functools import cached_property
 
 from array_api_compat import array_namespace
 
+from ncollapse._arrays import double, is_array, like, row_dots, tiles, to_numpy
 from ncollapse._checks import Array, check_finite
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import double, is_array, like, row_dots, tiles, to_numpy
 
 TILE = 1024
 
@@ -165,17 +165,24 @@ def weight_rows(weight: Array | Frame) -> Frame:
 def matching_weight(summary: ClassSummary, weight: Array | Frame) -> Frame:
     """Rows of W of the classes with samples, beside the means."""
     frame = weight_rows(weight)
-    expected = (summary.num_classes, summary.num_features)
-    if tuple(frame.array.shape) != expected:
-        raise ValueError(
-            f"weight must have shape {expected} like the class means, "
-            f"but its shape is {tuple(frame.array.shape)}"
-        )
+    check_weight_shape(frame, summary.num_classes, summary.num_features)
     array = like(frame.array, summary.means)
     if len(summary.occupied) == summary.num_classes:
         return Frame(array, frame.offset, frame.name, frame.classes)
     kept = tuple(int(k) for k in summary.occupied)
     return Frame(summary.occupied_rows(array), frame.offset, frame.name, kept)
+
+
+def check_weight_shape(rows: Frame, num_classes: int, num_features: int) -> None:
+    """Raise unless W is (K, D); a transposed W is told so."""
+    expected, shape = (num_classes, num_features), (rows.count, rows.dim)
+    if shape == expected:
+        return
+    transposed = ": it is transposed" if shape[1] != num_features == shape[0] else ""
+    raise ValueError(
+        f"weight must be (classes, features) = {expected} like the class means, "
+        f"but its shape is {shape}{transposed}"
+    )
 
 
 def check_bias(summary: ClassSummary, bias: Array | None) -> Array:

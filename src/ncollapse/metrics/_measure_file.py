@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ncollapse.data._feature_files import BATCH_BYTES, FeatureFile, open_features
+from ncollapse.data import BATCH_BYTES, FeatureFile, open_features
+from ncollapse.metrics._frame import check_weight_shape, weight_rows
 from ncollapse.metrics._measure import Measurement, measure
 
 Progress = Callable[[str, int, int], None]
@@ -60,20 +62,18 @@ def measure_file(
     )
 
 
-def _classes(file: FeatureFile) -> tuple[int, ...]:
-    found = np.unique(file.labels)
+def _classes(file: FeatureFile) -> tuple[Any, ...]:
+    values = np.unique(file.labels).tolist()
     if file.weight is None:
-        return tuple(found.tolist())
-    if file.weight.ndim != 2:
+        return tuple(values)
+    rows = weight_rows(file.weight)
+    if rows.dim != file.num_features:
+        check_weight_shape(rows, len(values), file.num_features)
+    if not isinstance(values[0], str) and values[0] >= 0 and values[-1] < rows.count:
+        return tuple(range(rows.count))
+    if len(values) != rows.count:
         raise ValueError(
-            f"weight must be (classes, features), but its shape is {file.weight.shape}"
+            f"labels have {len(values)} distinct values from {values[0]} to {values[-1]}, "
+            f"which are not the {rows.count} rows of weight"
         )
-    count = file.weight.shape[0]
-    if found[0] >= 0 and found[-1] < count:
-        return tuple(range(count))
-    if len(found) != count:
-        raise ValueError(
-            f"labels have {len(found)} distinct values from {found[0]} to {found[-1]}, "
-            f"which are not the {count} rows of weight"
-        )
-    return tuple(found.tolist())
+    return tuple(values)

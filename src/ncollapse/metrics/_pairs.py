@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from array_api_compat import array_namespace
 
+from ncollapse._arrays import like, row_dots, to_numpy
 from ncollapse._checks import Array
 from ncollapse.metrics._frame import Frame, UndefinedMetricError, scalar
-from ncollapse.stats._arrays import like, row_dots, to_numpy
 
 CLOSE = 1e-4
 """Squared distances this small beside the squared norms are taken from the difference itself."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import array_namespace, device
 
+from ncollapse._arrays import exact, row_dots, to_numpy
 from ncollapse._checks import Array
 from ncollapse.metrics._frame import (
     Frame,
@@ -19,31 +20,56 @@ from ncollapse.metrics._frame import (
     uncentred_means,
 )
 from ncollapse.metrics.geometry import gram_distance, unit_frame
+from ncollapse.metrics.registry import metric
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import exact, row_dots, to_numpy
 
 
+@metric(
+    "distance of W times means from a simplex; 0: logits of means form a simplex",
+    needs="both",
+    presets=("hong2025",),
+)
 def nc3_alignment(summary: ClassSummary, weight: Array | Frame) -> float:
     """‖WM̄ᵀ/‖WM̄ᵀ‖_F − C_K/√(K−1)‖_F, uncentred means (hong2025 (3.3))."""
     with exact(summary.means):
         return gram_distance(matching_weight(summary, weight), uncentred_means(summary), "etf")
 
 
+@metric(
+    "distance of W times centred means from a simplex; 0: logits of means form a simplex",
+    needs="both",
+)
+def nc3_alignment_centred(summary: ClassSummary, weight: Array | Frame) -> float:
+    """‖WMᵀ/‖WMᵀ‖_F − C_K/√(K−1)‖_F, centred means (Kothapalli 2023; `self_duality_error` of
+    rhubarbwu/neural-collapse).
+
+    Moving all features by one vector changes `nc3_alignment` but not this.
+    """
+    with exact(summary.means):
+        return gram_distance(matching_weight(summary, weight), centred_means(summary), "etf")
+
+
+@metric(
+    "distance of W from the centred means, both scaled; 0: self-dual",
+    needs="both",
+    presets=("papyan2020", "mixon2022", "min2025"),
+)
 def nc3_duality(summary: ClassSummary, weight: Array | Frame) -> float:
-    """‖W/‖W‖_F − M/‖M‖_F‖_F, centred means (papyan2020; mixon2022)."""
+    """‖W/‖W‖_F − M/‖M‖_F‖_F, centred means (papyan2020; mixon2022; min2025, claim 3).
+
+    min2025 states it of the projected means C_K M̄, which are the centred ones;
+    `nc3_projected_directions` leaves the lengths of the means out.
+    """
     with exact(summary.means):
         return _frobenius_distance(matching_weight(summary, weight), centred_means(summary))
 
 
-def nc3_projected(summary: ClassSummary, weight: Array | Frame) -> float:
-    """‖W/‖W‖_F − P/‖P‖_F‖_F, P = C_K M̄ the projected means (min2025, claim 3).
-
-    C_K M̄ removes the mean of the class means, so the number is that of `nc3_duality`;
-    `nc3_projected_directions` leaves the lengths of the means out.
-    """
-    return nc3_duality(summary, weight)
-
-
+@metric(
+    "the same with the lengths of means fitted; 0: self-dual",
+    needs="both",
+    collapsed=None,
+    presets=("min2025",),
+)
 def nc3_projected_directions(summary: ClassSummary, weight: Array | Frame) -> float:
     """‖W/‖W‖_F − P/‖P‖_F‖_F, P = C_K diag(s) Φ, Φ the unit uncentred means (min2025, claim 3).
 
@@ -67,6 +93,11 @@ def nc3_projected_directions(summary: ClassSummary, weight: Array | Frame) -> fl
         return _frobenius_distance(rows, target)
 
 
+@metric(
+    "distance between directions of w_k and mean, averaged; 0: self-dual",
+    needs="both",
+    presets=("ji2022",),
+)
 def nc3_average(summary: ClassSummary, weight: Array | Frame) -> float:
     """avg_k ‖unit(μ_k − μ_G) − unit(w_k)‖ (ji2022 §4)."""
     with exact(summary.means):
@@ -82,13 +113,24 @@ def nc3_average(summary: ClassSummary, weight: Array | Frame) -> float:
         return total / means.count
 
 
+@metric(
+    "cosine between w_k and its centred mean; 1: self-dual",
+    needs="both",
+    collapsed=1.0,
+    presets=("wu2024",),
+)
 def nc3_cosine(summary: ClassSummary, weight: Array | Frame) -> float:
     """avg_k cos(w_k, μ_k − μ_G): 1 at self-duality."""
     return float(class_cosines(summary, weight).mean())
 
 
+@metric("spread of that cosine over classes; 0: equally aligned", needs="both", presets=("wu2024",))
 def nc3_uniform(summary: ClassSummary, weight: Array | Frame) -> float:
-    """std_k of cos(w_k, μ_k − μ_G), uniform duality UNC3: 0 when all classes agree (wu2024)."""
+    """std_k of cos(w_k, μ_k − μ_G), uniform duality UNC3: 0 when all classes agree (wu2024).
+
+    The software of wu2024 (rhubarbwu/neural-collapse) gives the variance of the raw products
+    ⟨w_k, μ_k − μ_G⟩ instead, which grows with the squared scales of W and of the features.
+    """
     return float(class_cosines(summary, weight).std())
 
 
@@ -105,6 +147,7 @@ def class_cosines(summary: ClassSummary, weight: Array | Frame) -> np.ndarray:
         return np.clip(np.concatenate(found), -1.0, 1.0)
 
 
+@metric("largest angle between the spaces of W and means, radians; 0: same space", needs="both")
 def nc3_principal_angle(summary: ClassSummary, weight: Array | Frame) -> float:
     """Largest principal angle in radians between the row spaces of W and M.
 
@@ -127,6 +170,11 @@ def nc3_principal_angle(summary: ClassSummary, weight: Array | Frame) -> float:
         return float(np.arctan2(sine, cosine))
 
 
+@metric(
+    "size of the logits at the centre of the means; 0: the bias undoes it",
+    needs="bias",
+    collapsed=None,
+)
 def nc3_centre_logits(
     summary: ClassSummary, weight: Array | Frame, bias: Array | None = None
 ) -> float:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 from array_api_compat import array_namespace
 
+from ncollapse._arrays import exact, to_numpy
 from ncollapse._checks import Array
 from ncollapse.metrics._frame import (
     Frame,
@@ -21,16 +22,25 @@ from ncollapse.metrics._frame import (
     weight_rows,
 )
 from ncollapse.metrics._pairs import pair_statistics, riesz_energy
+from ncollapse.metrics.registry import metric
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import exact, to_numpy
 
 
+@metric(
+    "relative spread of the lengths of centred means; 0: equally long",
+    presets=("papyan2020", "ji2022", "wu2024"),
+)
 def nc2_equinorm_means(summary: ClassSummary) -> float:
     """std_k/avg_k of ‖μ_k − μ_G‖, population standard deviation (papyan2020; ji2022 §4)."""
     with exact(summary.means):
         return _equinorm(centred_means(summary))
 
 
+@metric(
+    "relative spread of the lengths of classifier rows; 0: equally long",
+    needs="weight",
+    presets=("papyan2020", "ji2022"),
+)
 def nc2_equinorm_weight(weight: Array | Frame) -> float:
     """std_k/avg_k of ‖w_k‖, population standard deviation (papyan2020; ji2022 §4)."""
     frame = weight_rows(weight)
@@ -38,6 +48,10 @@ def nc2_equinorm_weight(weight: Array | Frame) -> float:
         return _equinorm(frame)
 
 
+@metric(
+    "deviation of cosines of centred means from -1/(K-1); 0: equal angles",
+    presets=("papyan2020", "ji2022"),
+)
 def nc2_equiangular_means(summary: ClassSummary) -> float:
     """avg_{k≠l} |cos(μ_k − μ_G, μ_l − μ_G) + 1/(K−1)|, the modulus inside (papyan2020; ji2022
     §4).
@@ -46,6 +60,11 @@ def nc2_equiangular_means(summary: ClassSummary) -> float:
         return pair_statistics(centred_means(summary)).deviation
 
 
+@metric(
+    "deviation of cosines of classifier rows from -1/(K-1); 0: equal angles",
+    needs="weight",
+    presets=("papyan2020", "ji2022"),
+)
 def nc2_equiangular_weight(weight: Array | Frame) -> float:
     """avg_{k≠l} |cos(w_k, w_l) + 1/(K−1)|, the modulus inside (papyan2020; ji2022 §4)."""
     frame = weight_rows(weight)
@@ -53,6 +72,7 @@ def nc2_equiangular_weight(weight: Array | Frame) -> float:
         return pair_statistics(frame).deviation
 
 
+@metric("largest |cosine| between centred means; 1/(K-1) is the least", collapsed=None)
 def nc2_coherence_means(summary: ClassSummary) -> float:
     """max_{k≠l} |cos(μ_k − μ_G, μ_l − μ_G)|; 1/(K−1) for a simplex ETF, never less (Welch's
     bound).
@@ -61,6 +81,11 @@ def nc2_coherence_means(summary: ClassSummary) -> float:
         return pair_statistics(centred_means(summary)).coherence
 
 
+@metric(
+    "largest |cosine| between classifier rows; 1/(K-1): simplex, 0: orthogonal",
+    needs="weight",
+    collapsed=None,
+)
 def nc2_coherence_weight(weight: Array | Frame) -> float:
     """max_{k≠l} |cos(w_k, w_l)|."""
     frame = weight_rows(weight)
@@ -75,6 +100,7 @@ def closest_pair(summary: ClassSummary) -> tuple[tuple[int, int], float]:
         return found.closest, found.closest_cosine
 
 
+@metric("smallest angle between centred means, radians; 0: two classes merged", collapsed=None)
 def minority_collapse_angle(summary_or_weight: ClassSummary | Array | Frame) -> float:
     """Smallest angle in radians between two rows: 0 when minority classes have merged (Fang 2021).
 
@@ -93,6 +119,7 @@ def minority_collapse_angle(summary_or_weight: ClassSummary | Array | Frame) -> 
         return 2 * float(np.arctan2(apart, together))
 
 
+@metric("distance of centred means from a simplex ETF; 0: simplex")
 def nc2_etf_means(summary: ClassSummary) -> float:
     """‖G/‖G‖_F − C_K/√(K−1)‖_F, G the Gram matrix of the centred means (Zhu 2021)."""
     with exact(summary.means):
@@ -100,6 +127,7 @@ def nc2_etf_means(summary: ClassSummary) -> float:
         return gram_distance(frame, frame, "etf")
 
 
+@metric("distance of uncentred means from a simplex ETF; 0: simplex")
 def nc2_etf_uncentred_means(summary: ClassSummary) -> float:
     """‖G/‖G‖_F − C_K/√(K−1)‖_F, G the Gram matrix of the uncentred means."""
     with exact(summary.means):
@@ -107,6 +135,11 @@ def nc2_etf_uncentred_means(summary: ClassSummary) -> float:
         return gram_distance(frame, frame, "etf")
 
 
+@metric(
+    "distance of classifier rows from a simplex ETF; 0: simplex",
+    needs="weight",
+    presets=("hong2025",),
+)
 def nc2_etf_weight(weight: Array | Frame) -> float:
     """‖WWᵀ/‖WWᵀ‖_F − C_K/√(K−1)‖_F (Zhu 2021; hong2025 (3.3) NC_{2,W})."""
     frame = weight_rows(weight)
@@ -114,6 +147,11 @@ def nc2_etf_weight(weight: Array | Frame) -> float:
         return gram_distance(frame, frame, "etf")
 
 
+@metric(
+    "distance of uncentred means from an orthogonal frame; 0: orthogonal, equally long",
+    collapsed=None,
+    presets=("hong2025", "min2025"),
+)
 def nc2_orthogonal_means(summary: ClassSummary) -> float:
     """‖G/‖G‖_F − I/√K‖_F, G the Gram matrix of the uncentred means (hong2025 (3.3) NC_{2,H̄})."""
     with exact(summary.means):
@@ -121,6 +159,7 @@ def nc2_orthogonal_means(summary: ClassSummary) -> float:
         return gram_distance(frame, frame, "orthogonal")
 
 
+@metric("the same for their directions only; 0: orthogonal", collapsed=None, presets=("min2025",))
 def nc2_orthogonal_directions(summary: ClassSummary) -> float:
     """The same for the unit vectors μ_k/‖μ_k‖, whose lengths do not matter (min2025, claim 2)."""
     with exact(summary.means):
@@ -128,6 +167,11 @@ def nc2_orthogonal_directions(summary: ClassSummary) -> float:
         return gram_distance(frame, frame, "orthogonal")
 
 
+@metric(
+    "share of the directions of means that is negative; 0: nonnegative",
+    collapsed=None,
+    presets=("min2025",),
+)
 def nc2_negative_part(summary: ClassSummary) -> float:
     """‖min(Φ, 0)‖_F/‖Φ‖_F for the unit uncentred means Φ: 0 for a nonnegative frame (min2025,
     claim 2).
@@ -142,6 +186,7 @@ def nc2_negative_part(summary: ClassSummary) -> float:
         return total**0.5 / frame.frobenius
 
 
+@metric("distance of centred means to the nearest simplex ETF; 0: simplex")
 def nc2_nearest_etf_means(summary: ClassSummary) -> float:
     """min over simplex ETFs T, ‖T‖_F = 1, of ‖M/‖M‖_F − T‖_F, M the centred means.
 
@@ -157,6 +202,11 @@ def nc2_nearest_etf_means(summary: ClassSummary) -> float:
         return float(np.sqrt(np.sum((singular - target) ** 2) + missing * target**2))
 
 
+@metric(
+    "log-kernel energy of directions; least when spread evenly over the sphere",
+    collapsed=None,
+    presets=("wu2024",),
+)
 def gnc2_log(summary: ClassSummary) -> float:
     """avg_{k≠l} log 1/‖u_k − u_l‖, u_k the unit centred means (Liu 2023; wu2024).
 
@@ -167,18 +217,25 @@ def gnc2_log(summary: ClassSummary) -> float:
         return _finite_log(centred_means(summary))[0]
 
 
+@metric("spread of the log kernel over pairs; 0: all pairs equally far", presets=("wu2024",))
 def gnc2_log_spread(summary: ClassSummary) -> float:
     """Standard deviation over pairs of log 1/‖u_k − u_l‖: 0 for a simplex ETF (wu2024, GNC2)."""
     with exact(summary.means):
         return _finite_log(centred_means(summary))[1]
 
 
+@metric(
+    "mean distance between directions of means; largest when spread evenly",
+    collapsed=None,
+    presets=("wu2024",),
+)
 def gnc2_distance(summary: ClassSummary) -> float:
     """avg_{k≠l} ‖u_k − u_l‖, the distance kernel with its sign turned (Liu 2023)."""
     with exact(summary.means):
         return pair_statistics(centred_means(summary)).distance_mean
 
 
+@metric("relative spread of those distances; 0: all pairs equally far", presets=("wu2024",))
 def gnc2_distance_spread(summary: ClassSummary) -> float:
     """std/avg over pairs of ‖u_k − u_l‖: 0 for a simplex ETF."""
     with exact(summary.means):
@@ -188,6 +245,7 @@ def gnc2_distance_spread(summary: ClassSummary) -> float:
         return found.distance_std / found.distance_mean
 
 
+@metric("Riesz-kernel energy on the scale of gnc2_log; least when spread evenly", collapsed=None)
 def gnc2_riesz(summary: ClassSummary, exponent: float = 1.0) -> float:
     """(1/s) log avg_{k≠l} ‖u_k − u_l‖^{−s}: the Riesz kernel on the scale of `gnc2_log` (Liu 2023).
 

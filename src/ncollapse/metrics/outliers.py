@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array_api_compat import array_namespace
 
-from ncollapse._checks import Array, check_finite
+from ncollapse._arrays import double, exact, like, working
+from ncollapse._checks import Array, check_features, check_finite
 from ncollapse.metrics._frame import (
     UndefinedMetricError,
     check_bias,
@@ -14,8 +15,6 @@ from ncollapse.metrics._frame import (
 )
 from ncollapse.metrics.variability import weighted_means
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import double, exact, like
-from ncollapse.stats._class_stats import check_features, working
 
 
 def nc5(summary: ClassSummary, outlier_mean: Array) -> float:

@@ -9,10 +9,7 @@ from typing import Any, Self
 import numpy as np
 from array_api_compat import array_namespace
 
-from ncollapse._checks import Array, check_finite, check_labels
-from ncollapse.metrics._frame import UndefinedMetricError, check_bias, matching_weight
-from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import (
+from ncollapse._arrays import (
     add_at,
     double,
     exact,
@@ -21,10 +18,14 @@ from ncollapse.stats._arrays import (
     row_dots,
     tiles,
     to_numpy,
+    working,
     zeros,
 )
-from ncollapse.stats._class_stats import as_labels, check_features, working
-from ncollapse.stats._labels import labels_to_indices
+from ncollapse._checks import Array, check_features, check_finite
+from ncollapse._labels import class_indices, label_vector
+from ncollapse.metrics._frame import UndefinedMetricError, check_bias, matching_weight
+from ncollapse.metrics.registry import metric
+from ncollapse.stats import ClassSummary
 
 TILE_NUMBERS = 1 << 25
 """Logits and distances are computed for so many samples × classes at a time."""
@@ -36,10 +37,9 @@ class SampleSummary:
 
     Without a weight ``agreements`` and ``correct`` are None.
 
-    ``counts`` samples; ``agreements`` where argmax(Wh + b) is the nearest class mean; ``correct``
-    where argmax(Wh + b) is the label; ``nearest_correct`` where the nearest class mean is the
-    label's;
-    ``within`` Σ‖h − μ_y‖; ``spread`` Σ‖h − μ_G‖.
+    ``counts`` samples; ``agreements`` where argmax(Wh + b) over the classes with samples is the
+    nearest class mean; ``correct`` where argmax(Wh + b) is the label; ``nearest_correct`` where the
+    nearest class mean is the label's; ``within`` Σ‖h − μ_y‖; ``spread`` Σ‖h − μ_G‖.
     """
 
     counts: np.ndarray
@@ -63,7 +63,8 @@ class SampleStats:
     summary's.
 
     ``weight`` (K, D) and ``bias`` (K,) are the classifier; without a weight only what needs none is
-    counted. Empty classes are no candidates for the nearest mean. Ties go to the lower class index.
+    counted. Empty classes are candidates neither for the nearest mean nor for the decision that is
+    compared with it; the classifier's own accuracy counts all its rows. Ties go to the lower index.
     Distances are compared by ⟨h − μ_G, μ_k − μ_G⟩ − ½‖μ_k − μ_G‖² in the features' own precision.
     """
 
@@ -104,13 +105,13 @@ class SampleStats:
             )
         with exact(self.summary.means):
             features = like(host_view(working(features)), self.summary.means)
-            labels = check_labels("labels", as_labels(labels, features), features.shape[0])
+            labels = label_vector(labels, features.shape[0])
             if features.shape[0] == 0:
                 return self
             check_finite("features", features)
             classes = self.summary.classes
             mapping = None if classes == tuple(range(len(classes))) else classes
-            indices = labels_to_indices(labels, self.summary.num_classes, mapping)
+            indices = class_indices(labels, self.summary.num_classes, mapping, features)
             self._check_occupied(indices)
             step = max(16, TILE_NUMBERS // self.summary.num_classes)
             for tile in tiles(features.shape[0], step):
@@ -221,12 +222,21 @@ class SampleStats:
         if weight is not None and self._bias is not None:
             logits = xp.matmul(features, weight.T) + xp.astype(self._bias, features.dtype)[None, :]
             decided = xp.argmax(logits, axis=1)
-            found["agreements"] = double(decided == nearest)
             found["correct"] = double(decided == indices)
+            if len(self.summary.occupied) < self.summary.num_classes:
+                empty = self.summary.counts[None, :] == 0
+                decided = xp.argmax(xp.where(empty, xp.full_like(logits, -np.inf), logits), axis=1)
+            found["agreements"] = double(decided == nearest)
         for name, values in found.items():
             self._counts[name] = add_at(self._counts[name], indices, values)
 
 
+@metric(
+    "share of samples where classifier and nearest mean agree; 1: always",
+    needs="decisions",
+    collapsed=1.0,
+    presets=("papyan2020", "wu2024"),
+)
 def nc4_agreement(samples: SampleSummary) -> float:
     """Share of samples where argmax(Wh + b) = argmin_k ‖h − μ_k‖; the bias counts (papyan2020)."""
     return _share(_needs_weight(samples.agreements), samples)
@@ -238,16 +248,23 @@ def nc4_agreement_per_class(samples: SampleSummary) -> dict[int, float]:
     return {int(k): float(hits[k] / samples.counts[k]) for k in np.flatnonzero(samples.counts)}
 
 
+@metric("accuracy of the classifier; 1: always right", needs="decisions", collapsed=1.0)
 def classifier_accuracy(samples: SampleSummary) -> float:
     """Share of samples where argmax(Wh + b) is the label."""
     return _share(_needs_weight(samples.correct), samples)
 
 
+@metric("accuracy of the nearest class mean; 1: always right", needs="samples", collapsed=1.0)
 def ncc_accuracy(samples: SampleSummary) -> float:
     """Share of samples whose nearest class mean is that of their label (papyan2020)."""
     return _share(samples.nearest_correct, samples)
 
 
+@metric(
+    "distance to the own mean over distance to the centre; 0 is collapse",
+    needs="samples",
+    presets=("ji2022",),
+)
 def within_variation(samples: SampleSummary) -> float:
     """avg_i ‖h_i − μ_{y_i}‖ / avg_i ‖h_i − μ_G‖, norms not squared (ji2022 §4).
 

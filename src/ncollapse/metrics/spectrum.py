@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import array_namespace
 
+from ncollapse._arrays import exact, to_numpy
 from ncollapse.metrics._frame import UndefinedMetricError, centred_means
 from ncollapse.metrics.geometry import singular_values
+from ncollapse.metrics.registry import metric
 from ncollapse.metrics.variability import weighted_means
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import exact, to_numpy
 
 
+@metric("effective number of directions of the centred means; K-1 for a simplex", collapsed=None)
 def effective_rank_means(summary: ClassSummary) -> float:
     """exp of the entropy of σ_i/Σσ, σ the singular values of the centred means (Roy, Vetterli
     2007).
@@ -19,17 +21,26 @@ def effective_rank_means(summary: ClassSummary) -> float:
     return _effective(_means(summary))
 
 
+@metric(
+    "squared Frobenius over spectral norm of the centred means; K-1 for a simplex",
+    collapsed=None,
+)
 def stable_rank_means(summary: ClassSummary) -> float:
     """‖M‖_F²/‖M‖₂² of the centred means."""
     return _stable(_means(summary))
 
 
+@metric(
+    "squared nuclear over Frobenius norm of the centred means; K-1 for a simplex",
+    collapsed=None,
+)
 def nuclear_rank_means(summary: ClassSummary) -> float:
     """(Σσ)²/Σσ² of the singular values of the centred means."""
     singular = _means(summary)
     return float(singular.sum() ** 2 / (singular**2).sum())
 
 
+@metric("number of nonzero singular values of the centred means; at most K-1", collapsed=None)
 def numerical_rank_means(summary: ClassSummary) -> float:
     """Singular values of the centred means above max(K, D)·eps of the largest, in float64."""
     with exact(summary.means):
@@ -42,11 +53,13 @@ def numerical_rank_means(summary: ClassSummary) -> float:
     return float(np.sum(singular > tolerance * singular.max()))
 
 
+@metric("effective number of directions of all features; K-1 at collapse", collapsed=None)
 def effective_rank_features(summary: ClassSummary) -> float:
     """exp of the entropy of σ_i/Σσ, σ the singular values of the centred features."""
     return _effective(_features(summary))
 
 
+@metric("total over largest variance of all features; K-1 at collapse", collapsed=None)
 def stable_rank_features(summary: ClassSummary) -> float:
     """‖H‖_F²/‖H‖₂² of the features centred by the mean of all samples."""
     return _stable(_features(summary))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from array_api_compat import array_namespace
 
+from ncollapse._arrays import double, exact, to_numpy
 from ncollapse._checks import Array, check_positive
 from ncollapse.metrics._frame import (
     Frame,
@@ -16,7 +17,6 @@ from ncollapse.metrics._frame import (
     scalar,
 )
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import double, exact, to_numpy
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import array_namespace
 
+from ncollapse._arrays import exact, to_numpy
 from ncollapse._checks import Array
 from ncollapse.metrics._frame import (
     Frame,
@@ -14,11 +15,17 @@ from ncollapse.metrics._frame import (
     scalar,
     uncentred_means,
 )
+from ncollapse.metrics.registry import metric
 from ncollapse.metrics.variability import within_trace
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import exact, to_numpy
 
 
+@metric(
+    "distance of W from its strong limit under squared loss; 0: reached",
+    needs="both",
+    collapsed=None,
+    presets=("mixon2022",),
+)
 def snc1(summary: ClassSummary, weight: Array | Frame) -> float:
     """‖WWᵀ − √n (I − J/K)‖_F, n samples in every class (mixon2022 (SNC1))."""
     with exact(summary.means):
@@ -36,6 +43,12 @@ def snc1(summary: ClassSummary, weight: Array | Frame) -> float:
         return total**0.5
 
 
+@metric(
+    "relative distance of features from the rows of W; 0: strong limit reached",
+    needs="both",
+    collapsed=None,
+    presets=("mixon2022",),
+)
 def snc2(summary: ClassSummary, weight: Array | Frame) -> float:
     """‖H − (W ⊗ 1_n)ᵀ/√n‖_F/‖H‖_F over all samples (mixon2022 (SNC2)).
 
@@ -55,6 +68,12 @@ def snc2(summary: ClassSummary, weight: Array | Frame) -> float:
         return (apart / whole) ** 0.5
 
 
+@metric(
+    "distance of the bias from 1/K; 0: strong limit reached",
+    needs="bias",
+    collapsed=None,
+    presets=("mixon2022",),
+)
 def snc3(summary: ClassSummary, weight: Array | Frame, bias: Array | None = None) -> float:
     """‖b − 1/K‖₂ (mixon2022 (SNC3)); without a bias b is zero."""
     with exact(summary.means):

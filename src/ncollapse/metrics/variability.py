@@ -11,15 +11,20 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
+from ncollapse._arrays import double, exact, to_numpy
 from ncollapse._checks import Array
 from ncollapse.metrics._frame import Frame, UndefinedMetricError, centred_means, scalar
 from ncollapse.metrics._pairs import squared_distances
+from ncollapse.metrics.registry import metric
 from ncollapse.stats import ClassSummary
-from ncollapse.stats._arrays import double, exact, to_numpy
 
 RANK_TOLERANCE = 4 * np.finfo(np.float64).eps
 
 
+@metric(
+    "within-class scatter in units of between-class scatter; 0 is collapse",
+    presets=("papyan2020", "hong2025"),
+)
 def nc1_pinv(summary: ClassSummary) -> float:
     """Tr(Σ_W Σ_B†)/K, Σ_B = (1/K) Σ_k (μ_k − μ_G)(μ_k − μ_G)ᵀ (papyan2020; hong2025 (3.2)).
 
@@ -34,6 +39,7 @@ def nc1_pinv(summary: ClassSummary) -> float:
         return _trace_ratio(summary, centred_means(summary))
 
 
+@metric("nc1_pinv with classes weighted by size; 0 is collapse")
 def nc1_weighted(summary: ClassSummary) -> float:
     """Tr(Σ_W Σ_B'†)/K with Σ_B' = Σ_k (n_k/N)(μ_k − μ̄)(μ_k − μ̄)ᵀ and μ̄ the mean of all samples.
 
@@ -44,6 +50,7 @@ def nc1_weighted(summary: ClassSummary) -> float:
         return _trace_ratio(summary, frame) / frame.count
 
 
+@metric("He-Su separation; its logarithm falls evenly from layer to layer")
 def separation(summary: ClassSummary) -> float:
     """D = Tr(SS_W SS_B†), scatters weighted by class size: K times `nc1_weighted` (He and Su 2023).
 
@@ -53,6 +60,7 @@ def separation(summary: ClassSummary) -> float:
         return _trace_ratio(summary, weighted_means(summary))
 
 
+@metric("ratio of the traces of the scatters; 0 is collapse", presets=("mixon2022", "min2025"))
 def nc1_quotient(summary: ClassSummary) -> float:
     """Tr Σ_W / Tr Σ_B (Tirer, Huang and Niles-Weed 2023). Undefined when all class means
     coincide.
@@ -63,6 +71,7 @@ def nc1_quotient(summary: ClassSummary) -> float:
         return within_trace(summary) * frame.count / frame.frobenius**2
 
 
+@metric("share of all variance that is within classes; 0 is collapse, 1 none between")
 def nc1_total(summary: ClassSummary) -> float:
     """Tr Σ_W / Tr Σ_T, Σ_T the scatter of all samples about their mean: the unexplained share,
     0 … 1.
@@ -77,6 +86,10 @@ def nc1_total(summary: ClassSummary) -> float:
         return within / total
 
 
+@metric(
+    "class variance over squared distance of means, averaged over pairs; 0 is collapse",
+    presets=("wu2024",),
+)
 def cdnv(summary: ClassSummary) -> float:
     """avg_{k≠l} (v_k + v_l)/(2‖μ_k − μ_l‖²), the class-distance normalised variance (Galanti 2022).
 
@@ -109,6 +122,7 @@ def cdnv_pairs(summary: ClassSummary) -> tuple[float, tuple[int, int], float]:
         return total / (frame.count * (frame.count - 1) / 2), pair, worst
 
 
+@metric("share of between-class directions blurred by samples; 0 is collapse, 1 no structure")
 def vci(summary: ClassSummary) -> float:
     """1 − Tr(Σ_T† Σ_B')/rank(Σ_B'), the variability collapse index (Xu and Liu 2023), 0 … 1.
 
@@ -128,6 +142,7 @@ def vci(summary: ClassSummary) -> float:
         return max(0.0, 1.0 - explained / rank)
 
 
+@metric("1 - cosine to the own class mean; 0: each class lies on one ray", presets=("min2025",))
 def directional_collapse(summary: ClassSummary) -> float:
     """avg_i (1 − cos(h_i, μ_{y_i})), uncentred means, one pass (min2025, claim 1).
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_torch_array
+from array_api_compat import array_namespace, device
 
-from ncollapse._checks import Array, check_finite, check_labels
-from ncollapse.stats._arrays import (
+from ncollapse._arrays import (
     add_at,
     add_gram,
     add_rows,
@@ -17,14 +16,15 @@ from ncollapse.stats._arrays import (
     double,
     exact,
     host_view,
-    is_array,
     like,
     set_rows,
     to_numpy,
+    working,
     zeros,
 )
+from ncollapse._checks import Array, check_features, check_finite
+from ncollapse._labels import check_classes, class_indices, distinct, label_vector
 from ncollapse.stats._finish import finish_summary
-from ncollapse.stats._labels import check_classes, labels_to_indices
 from ncollapse.stats._merge import moved_to_reference
 from ncollapse.stats._rows import Rows, default_capacity, delicate_rows, row_scalars
 from ncollapse.stats._state import State
@@ -48,8 +48,8 @@ class ClassStats:
     num_classes, num_features
         K and D.
     classes
-        The K label values, in the order of the class indices; without it labels are the indices
-        0 … K−1 themselves.
+        The K label values, integers or strings, in the order of the class indices; without it labels
+        are the indices 0 … K−1 themselves. Beside strings, integer labels are indices.
     reference
         ``(K, D)`` points near the class means, no row zero. Stats on different processes that are
         given the same reference have states that simply add up.
@@ -92,9 +92,8 @@ class ClassStats:
     def from_arrays(cls, features: Array, labels: Array, **options: Any) -> ClassStats:
         """Statistics of arrays in memory; the classes are the distinct label values, ascending."""
         check_features(features)
-        values = check_labels("labels", to_numpy(labels), features.shape[0])
-        classes = np.unique(values)
-        if not len(classes):
+        classes = sorted(distinct(label_vector(labels, features.shape[0])))
+        if not classes:
             raise ValueError("features and labels hold no samples")
         stats = cls(len(classes), features.shape[1], classes=classes, **options)
         stats.update(features, labels)
@@ -125,7 +124,8 @@ class ClassStats:
             Shapes that disagree with each other or with D, labels that are no class, NaN or
             infinite features (the first row is named), features too large to square in their dtype.
         TypeError
-            Features that are not real floating arrays, labels that are not integers, another array
+            Features that are not real floating arrays, labels that are neither integers,
+            booleans nor strings, masked arrays, another array
             library or dtype than before.
         """
         check_features(features)
@@ -137,12 +137,12 @@ class ClassStats:
         with exact(features):
             given = working(features)
             features = host_view(given)
-            labels = check_labels("labels", as_labels(labels, features), features.shape[0])
+            labels = label_vector(labels, features.shape[0])
             self._start(features)
             self._home = None if features is given else given[:0, :0]
             if features.shape[0] == 0:
                 return self
-            indices = labels_to_indices(labels, self.num_classes, self._classes)
+            indices = class_indices(labels, self.num_classes, self._classes, features)
             self._take_in(features, indices)
         return self
 
@@ -372,46 +372,6 @@ class ClassStats:
             product = double(xp.matmul(members.T, members))[None, :, :]
             scatter = set_rows(scatter, np.asarray([k]), scatter[k : k + 1, ...] + product)
         state.class_scatter = scatter
-
-
-def check_features(features: Any, name: str = "features") -> None:
-    if not is_array(features):
-        raise TypeError(
-            f"{name} must be an array of NumPy, PyTorch, JAX or another array-API library, "
-            f"but it is a {type(features).__name__}"
-        )
-    if features.ndim != 2:
-        raise ValueError(
-            f"{name} must be a matrix (samples, features), but its shape is {tuple(features.shape)}"
-        )
-    xp = array_namespace(features)
-    if not xp.isdtype(features.dtype, "real floating") and not _is_half(features):
-        raise TypeError(
-            f"{name} must hold real floating-point numbers, but its dtype is {features.dtype}"
-        )
-
-
-def _is_half(features: Array) -> bool:
-    return str(features.dtype).rpartition(".")[2] in ("float16", "bfloat16")
-
-
-def working(features: Array) -> Array:
-    """The features, without gradients, in float32 or float64."""
-    if is_torch_array(features):
-        features = features.detach()
-    if _is_half(features):
-        xp = array_namespace(features)
-        return xp.astype(features, xp.float32)
-    return features
-
-
-def as_labels(labels: Any, features: Array) -> Array:
-    """Labels as an int64 vector beside ``features``; what is not integers goes through
-    unchanged.
-    """
-    found = like(labels, features)
-    xp = array_namespace(found)
-    return xp.astype(found, xp.int64, copy=False) if xp.isdtype(found.dtype, "integral") else found
 
 
 def _describe(array: Array) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
+from ncollapse._arrays import double, row_dots, symmetric, tiles, zeros
 from ncollapse._checks import Array
-from ncollapse.stats._arrays import double, row_dots, symmetric, tiles, zeros
 from ncollapse.stats._merge import replaced, unit_difference
 from ncollapse.stats._state import State
 from ncollapse.stats._summary import ClassSummary

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from array_api_compat import array_namespace, is_jax_array
 
+from ncollapse._arrays import double, row_dots, tiles
 from ncollapse._checks import Array
-from ncollapse.stats._arrays import double, row_dots, tiles
 from ncollapse.stats._state import State
 
 TILE = 2048

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
 
-from ncollapse._checks import Array
-from ncollapse.stats._arrays import (
+from ncollapse._arrays import (
     BLOCK_BYTES,
     double,
     like,
@@ -19,6 +18,7 @@ from ncollapse.stats._arrays import (
     to_numpy,
     writeable,
 )
+from ncollapse._checks import Array
 
 BUFFER_BYTES = 1 << 27
 

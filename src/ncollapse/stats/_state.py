@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
+from ncollapse._arrays import double, exact, like, row_dots, set_rows, tiles, zeros
 from ncollapse._checks import Array
-from ncollapse.stats._arrays import double, exact, like, row_dots, set_rows, tiles, zeros
 
 
 @dataclass

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
+from ncollapse._arrays import exact, is_array, like, to_numpy
 from ncollapse._checks import Array
-from ncollapse.stats._arrays import exact, is_array, like, to_numpy
 
 
 @dataclass(frozen=True, eq=False)

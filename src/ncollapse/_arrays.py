@@ -13,13 +13,12 @@ import scipy.sparse as sparse
 from array_api_compat import (
     array_namespace,
     device,
-    is_array_api_obj,
     is_jax_array,
     is_numpy_array,
     is_torch_array,
 )
 
-from ncollapse._checks import Array
+from ncollapse._checks import Array, is_array, is_half
 
 BLOCK_BYTES = 1 << 18
 """Rows are worked on in blocks of this size, so that they stay in a core's own cache."""
@@ -52,10 +51,6 @@ def exact(*arrays: Array) -> Iterator[None]:
         yield
 
 
-def is_array(value: Any) -> bool:
-    return is_array_api_obj(value)
-
-
 def to_numpy(array: Any) -> np.ndarray:
     """The same numbers on the host, whatever library and device they come from."""
     if is_torch_array(array):
@@ -66,7 +61,7 @@ def to_numpy(array: Any) -> np.ndarray:
 def like(value: Any, example: Array, dtype: Any = None) -> Array:
     """``value`` as an array of the library and on the device of ``example``."""
     xp = array_namespace(example)
-    if is_array_api_obj(value):
+    if is_array(value):
         if array_namespace(value) is xp and device(value) == device(example):
             return value if dtype is None else xp.astype(value, dtype, copy=False)
         value = to_numpy(value)
@@ -76,6 +71,16 @@ def like(value: Any, example: Array, dtype: Any = None) -> Array:
 def zeros(shape: tuple[int, ...], dtype: Any, example: Array) -> Array:
     xp = array_namespace(example)
     return xp.zeros(shape, dtype=dtype, device=device(example))
+
+
+def working(features: Array) -> Array:
+    """The features, without gradients, in float32 or float64."""
+    if is_torch_array(features):
+        features = features.detach()
+    if is_half(features):
+        xp = array_namespace(features)
+        return xp.astype(features, xp.float32)
+    return features
 
 
 def host_view(array: Array) -> Array:
