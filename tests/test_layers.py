@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "ncollapse"
 ORDER = [
     "_checks",
+    "_extras",
     "geometry",
     "least_distance",
     "data",

@@ -70,7 +70,9 @@ def test_one_pass_measures_the_head_and_the_layers(network):
     x, y = images()
     expected = literal_features(network, x)
     network.calls = 0
-    found = measure_model(network, batches(x, y), layers=["neck", "conv", "norm"], preset="all")
+    found = measure_model(
+        network, batches(x, y), layers=["neck", "conv", "norm"], preset="all", nc4=False
+    )
     assert found.head == "fc"
     assert found.forward_passes == network.calls == 3
     assert list(found.layers) == ["conv", "norm", "neck"]
@@ -102,8 +104,8 @@ def test_flattened_and_custom_pooling(network):
 def test_second_pass_only_when_asked(network):
     x, y = images()
     features = literal_features(network, x)["head"].double()
-    once = measure_model(network, batches(x, y))
-    twice = measure_model(network, batches(x, y), nc4=True, layers=["neck"], preset="all")
+    once = measure_model(network, batches(x, y), nc4=False)
+    twice = measure_model(network, batches(x, y), layers=["neck"], preset="all")
     assert (once.forward_passes, twice.forward_passes) == (3, 6)
     assert "nc4_agreement" not in once.metrics
     means = torch.stack([features[y == k].mean(0) for k in range(K)])
@@ -168,7 +170,7 @@ def interrupted_loader():
 def test_mode_and_hooks_come_back_after_an_exception(network):
     network.train()
     with pytest.raises(Interrupted):
-        measure_model(network, interrupted_loader(), layers=["conv"])
+        measure_model(network, interrupted_loader(), layers=["conv"], nc4=False)
     assert network.training
     assert network.drop.training
     assert hooks(network) == 0
@@ -336,8 +338,8 @@ def test_refused_models(network):
     refused("layers names the module 'lost', which", network, loader, layers=["lost"])
     refused("not part of the model", network, loader, head=nn.Linear(2, 2))
     refused("head must be a module with a weight", network, loader, TypeError, head="conv")
-    refused("hook on 'unused' saw nothing", network, loader, layers=["unused"])
-    refused("hook on 'unused' saw nothing", network, loader, head="unused")
+    refused("'unused' did not run in the forward pass", network, loader, layers=["unused"])
+    refused("'unused' did not run in the forward pass", network, loader, head="unused")
     shared = nn.ReLU()
     repeated = nn.Sequential(nn.Flatten(), shared, nn.Linear(36, K), shared, nn.Linear(K, K))
     refused("'1' ran 2 times in one forward pass", repeated, loader, layers=["1"])
@@ -385,7 +387,7 @@ def test_a_loader_that_changes_between_passes(network):
 def test_a_head_that_sees_sequences_needs_a_pool():
     model = nn.Sequential(nn.Embedding(11, D), nn.Linear(D, K))
     tokens, labels = torch.randint(11, (12, 5)), torch.arange(12) % K
-    refused("pass pool, a function", model, [(tokens, labels)], head="1")
+    refused("pass pool='last', or a function", model, [(tokens, labels)], head="1")
     found = measure_model(model, [(tokens, labels)], head="1", pool=lambda value: value[:, -1])
     with torch.no_grad():
         last = model[0](tokens)[:, -1].double().numpy()
