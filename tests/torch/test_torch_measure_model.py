@@ -1,6 +1,7 @@
 """measure_model against the arrays it should have measured, and what it must leave untouched."""
 
 import math
+import random
 from types import SimpleNamespace
 
 import numpy as np
@@ -117,6 +118,20 @@ def test_second_pass_only_when_asked(network):
     assert 0 < twice.layers["neck"].metrics["ncc_accuracy"] <= 1
 
 
+def test_a_preset_means_the_same_metrics_as_for_arrays(network):
+    x, y = images()
+    features = literal_features(network, x)["head"].double().numpy()
+    weight, bias = network.fc.weight.detach().numpy(), network.fc.bias.detach().numpy()
+    for preset in ("papyan2020", "hong2025", "ji2022", "wu2024"):
+        found = measure_model(network, batches(x, y), preset=preset)
+        expected = measure(features, y.numpy(), weight=weight, bias=bias, preset=preset)
+        assert found.metrics == pytest.approx(expected.metrics, rel=1e-4, abs=1e-6)
+    assert found.forward_passes == 6
+    once = measure_model(network, batches(x, y), nc4=False)
+    assert once.forward_passes == 3
+    assert "second pass" in once.features.undefined["nc4_agreement"]
+
+
 def test_nc4_is_added_to_a_preset_without_it(network):
     assert (
         "nc4_agreement"
@@ -140,13 +155,28 @@ def test_another_split_against_the_training_means(network):
         measure_model(network, batches(*test), layers=["conv"], against=reference)
 
 
+class Augmented(torch.utils.data.Dataset):
+    """Draws from the generators of Python and NumPy for every sample."""
+
+    def __init__(self, samples):
+        self.samples = samples
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        x, y = self.samples[index]
+        return x + random.random() * 1e-3 + np.random.rand() * 1e-3, y  # noqa: NPY002
+
+
 def test_mode_hooks_and_random_state_come_back(network):
     network.train()
     network.norm.eval()
     running = network.norm.running_mean.clone()
     state = torch.random.get_rng_state()
+    others = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
     loader = torch.utils.data.DataLoader(
-        torch.utils.data.TensorDataset(*images()), batch_size=16, shuffle=True
+        Augmented(torch.utils.data.TensorDataset(*images())), batch_size=16, shuffle=True
     )
     measure_model(network, loader, layers=["conv"], nc4=True)
     assert network.training
@@ -155,6 +185,7 @@ def test_mode_hooks_and_random_state_come_back(network):
     assert hooks(network) == 0
     assert torch.equal(network.norm.running_mean, running)
     assert torch.equal(torch.random.get_rng_state(), state)
+    assert others == (random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
     assert all(p.grad is None and p.requires_grad for p in network.parameters())
 
 
@@ -317,6 +348,14 @@ def test_separation_of_a_model_ends_at_the_head(network):
     assert law.layers == ("conv", "neck", "fc (input)")
     assert law.values[-1] == separation(found.features.summary)
     assert law.to_dict()["decay"] == law.decay
+
+
+def test_a_layer_that_is_the_input_of_the_head_counts_once(network):
+    plain = measure_model(network, batches(*images()), layers=["neck", "conv"]).separation_law()
+    layers = ["neck", "conv", "drop"]
+    law = measure_model(network, batches(*images()), layers=layers).separation_law()
+    assert law.layers == ("conv", "neck", "drop")
+    assert (law.decay, law.values) == (plain.decay, plain.values)
 
 
 def refused(match, model, loader, kind=ValueError, **options):

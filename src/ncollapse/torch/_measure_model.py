@@ -259,7 +259,8 @@ class _Passes:
         ranks = [rank for rank in gathered((self.taps.head_name, states)) if rank[1]]
         if not ranks:
             return {}
-        self.taps.name_head(ranks[0][0])
+        if self.taps.searching:  # there was no batch here
+            self.taps.name_head(ranks[0][0])
         classes = self.runner.reader.class_values
 
         def loaded(sizes_and_state: tuple[int, int, dict[str, Tensor]]) -> ClassStats:

@@ -45,8 +45,10 @@ class ModelTaps:
         self._hooks = ExitStack()
         self._batch = Batch(None, torch.empty(0))
         self._layers = {name: self._layer_tap(name) for name in layers}
-        self._search = HeadSearch(model) if head is None else None
-        if head is not None:
+        self._search: HeadSearch | None = None
+        if head is None:
+            self._search = HeadSearch(model)
+        else:
             self.name_head(head if isinstance(head, str) else module_name(model, head))
 
     def __enter__(self) -> Self:
@@ -78,8 +80,16 @@ class ModelTaps:
         for name, tap in self._layers.items():
             yield name, *self._batch.aligned(tap.take())
 
+    @property
+    def searching(self) -> bool:
+        """Whether the head is not known yet."""
+        return self._search is not None
+
     def name_head(self, name: str) -> None:
         """Take the module of this name for the head, the model itself for ""."""
+        if self._search is not None:
+            self._search.__exit__()
+            self._search = None
         self.head_name = name
         self.head = named_module(self.model, name, "head") if name else self.model
         num_classes, _ = check_head(self.head)
@@ -101,8 +111,6 @@ class ModelTaps:
     def _head_rows(self, output: Any) -> Tensor:
         if self._search is not None:
             name, value, given = self._search.choose(output)
-            self._search.__exit__()
-            self._search = None
             self.name_head(name)
             self._hooks.enter_context(self._pair)
         else:
