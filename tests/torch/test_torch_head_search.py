@@ -94,7 +94,9 @@ def test_a_cosine_head_beside_empty_classes_and_other_labels():
     found = measure_model(
         model, [(x[kept], values[y[kept]])], classes=[10, 20, 30], preset=["nc4_agreement"]
     )
-    means = torch.stack([x[y == k].mean(dim=0) if k != 1 else torch.full((D,), 1e9) for k in range(K)])
+    means = torch.stack(
+        [x[y == k].mean(dim=0) if k != 1 else torch.full((D,), 1e9) for k in range(K)]
+    )
     nearest = torch.cdist(x[kept], means).argmin(dim=1)
     with torch.no_grad():
         logits = model(x[kept])
@@ -127,7 +129,9 @@ def test_a_transposed_weight_is_named_for_what_it_is():
             return x @ self.weight
 
     model = nn.Sequential(Transposed())
-    with pytest.raises(ValueError, match=r"head '0' has a weight of 3 columns, .* width 6 enter it"):
+    with pytest.raises(
+        ValueError, match=r"head '0' has a weight of 3 columns, .* width 6 enter it"
+    ):
         measure_model(model, [data()], head="0")
 
 

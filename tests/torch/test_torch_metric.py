@@ -386,7 +386,9 @@ def test_arithmetic_is_entry_by_entry():
     one = updated(NeuralCollapse(K, D, preset=preset), *cluster(23))
     two = updated(NeuralCollapse(K, D, preset=["cdnv", "nc1_pinv", "vci"]), *cluster(24))
     a, b = as_floats(one.compute()), as_floats(two.compute())
-    assert as_floats((one - two).compute()) == pytest.approx({name: a[name] - b[name] for name in a})
+    assert as_floats((one - two).compute()) == pytest.approx(
+        {name: a[name] - b[name] for name in a}
+    )
     assert as_floats((2 * one).compute()) == pytest.approx({name: 2 * a[name] for name in a})
     ratio = (one["nc1_pinv"] / two["cdnv"]).compute()
     assert float(ratio) == pytest.approx(a["nc1_pinv"] / b["cdnv"])
