@@ -182,7 +182,7 @@ def rows(arguments: argparse.Namespace, dim: int, num_classes: int) -> list[str]
     for _ in range(arguments.rounds):
         for name, run in CONTESTANTS.items():
             times[name].append(timed(run, model, loader))
-    medians = {name: median(values) for name, values in times.items()}
+    medians = {name: median(taken) for name, taken in times.items()}
     lines = []
     for name in CONTESTANTS:
         value = values[name]

@@ -92,7 +92,9 @@ def draw(measured: dict[int, ModelMeasurement], output: Path) -> None:
     )
     for panel, (title, names, scale) in zip(panels, curves, strict=False):
         for name in names:
-            panel.plot(list(found), [m.metrics[name] for m in measured.values()], ".-", label=name)
+            panel.plot(
+                list(measured), [m.metrics[name] for m in measured.values()], ".-", label=name
+            )
         panel.set(title=title, xlabel="epoch", yscale=scale)
         panel.legend()
     for epoch in (min(measured), max(measured)):

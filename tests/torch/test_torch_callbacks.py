@@ -435,6 +435,8 @@ def test_hugging_face_chooses_and_stops_by_collapse(tmp_path, split, first):
     values = [entry[f"{split}_nc1_pinv"] for entry in history if f"{split}_nc1_pinv" in entry]
     assert running.state.best_metric >= max(values)
     assert running.state.epoch == 3
+    best = running.evaluate()[f"eval_{split}_nc1_pinv".replace("eval_eval", "eval")]
+    assert best == pytest.approx(running.state.best_metric)
     logged = next(entry for entry in history if f"{split}_body_nc1_pinv" in entry)
     assert {f"{split}_nc1_pinv", f"{split}_nc4_agreement"} <= set(logged)
 

@@ -153,7 +153,7 @@ def test_refused_shifts_and_labels():
     with pytest.raises(ValueError, match="ignore_index must not be None with shift_labels"):
         measure_model(model, [], shift_labels=True, ignore_index=None)
     nothing = torch.full_like(tokens, -100)
-    with pytest.raises(ValueError, match="every label is -100, which ignore_index leaves out"):
+    with pytest.raises(ValueError, match="only labels that ignore_index leaves out: -100"):
         measure_model(model, [({"input_ids": tokens}, nothing)], nc4=False)
 
 

@@ -405,6 +405,13 @@ def test_refused_data(network):
     refused("loader must give pairs", network, [x], TypeError)
     refused("loader gives mappings with x but none of", network, [{"x": x}])
     refused("preset must be one of", network, batches(x, y), preset="nobody1999")
+    nothing = [(x[:0], y[:0])]
+    refused("loader gave no samples, or only labels that ignore_index", network, nothing)
+    refused("head must be a module or its name", network, batches(x, y), TypeError, head=3)
+    refused("against must be a ModelMeasurement", network, batches(x, y), TypeError, against=3)
+    refused("autocast must be a torch.dtype", network, batches(x, y), TypeError, autocast="bf16")
+    refused("classes must name 3 classes, not 2", network, batches(x, y), classes=["a", "b"])
+    refused("layers must be a list of names", network, batches(x, y), TypeError, layers="conv")
     refused("pool must be one of", network, batches(x, y), pool="max")
     refused("device is cuda, but the model is on cpu", network, batches(x, y), device="cuda")
 

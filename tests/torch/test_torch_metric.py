@@ -334,6 +334,8 @@ def test_refused_arguments():
         NeuralCollapse(K, D, preset="nobody1999")
     with pytest.raises(TypeError, match=r"head must be a module with a weight .* it is a Flatten"):
         NeuralCollapse(head=nn.Flatten())
+    with pytest.raises(TypeError, match=r"classes must be integers"):
+        NeuralCollapse(K, D, classes=["a", "b", "c", "d"])
     with pytest.raises(ValueError, match=r"Unexpected keyword arguments: `sunc`"):
         NeuralCollapse(K, D, sunc=True)
 

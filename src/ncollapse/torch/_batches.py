@@ -77,6 +77,11 @@ class Reader:
         """The label values in the order of the logits; None for 0 … K−1."""
         return None if self.names else self.classes
 
+    def check_names(self, num_classes: int) -> None:
+        """``ValueError`` where there are names, but not one for each of K classes."""
+        if self.names and len(self.names) != num_classes:
+            raise ValueError(f"classes must name {num_classes} classes, not {len(self.names)}")
+
     def read(self, batch: Any) -> Batch:
         inputs, given = (self.unpack or unpack_batch)(batch)
         labels = self._labels(given)

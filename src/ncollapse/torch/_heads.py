@@ -148,6 +148,8 @@ def named_module(model: nn.Module, name: str, argument: str) -> nn.Module:
 
 def module_name(model: nn.Module, module: nn.Module) -> str:
     """The name of a submodule; ``ValueError`` if the model does not hold it."""
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"head must be a module or its name, but it is a {type(module).__name__}")
     for name, candidate in model.named_modules():
         if candidate is module:
             return name

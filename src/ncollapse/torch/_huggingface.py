@@ -78,6 +78,12 @@ class NeuralCollapseTrainerCallback(TrainerCallback):
         callbacks.insert(0, callbacks.pop(callbacks.index(self)))
         self.watching.rehearse(model, self._batches(), self.trainer.compute_loss_context_manager)
 
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """What was measured may be another model's from here on: the best one is loaded."""
+        self._step = None
+
     def on_epoch_end(
         self,
         args: TrainingArguments,

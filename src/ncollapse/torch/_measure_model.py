@@ -109,6 +109,8 @@ def measure_model(
     model = unwrapped(model)
     context = nullcontext
     if autocast is not None:
+        if not isinstance(autocast, torch.dtype):
+            raise TypeError(f"autocast must be a torch.dtype, but it is {autocast!r}")
         context = partial(torch.autocast, torch.device(device or device_of(model)).type, autocast)
     reader = Reader(unpack, ignore_index, shift_labels, classes, causal=is_causal_lm(model))
     runner = Runner(model, loader, reader, device, context, memory_format, progress)
@@ -148,6 +150,8 @@ def run_and_measure(
             "loader is an iterator, which can be gone through once, but nc4 and other metrics of "
             "single samples need two passes: pass nc4=False to leave them out"
         )
+    if against is not None and not isinstance(against, ModelMeasurement):
+        raise TypeError(f"against must be a ModelMeasurement, but it is a {type(against).__name__}")
     missing = [] if against is None else [name for name in layers if name not in against.layers]
     if missing:
         raise ValueError(f"against has no measurement of the layers {', '.join(missing)}")
@@ -205,6 +209,7 @@ class _Passes:
         for place, key, features, labels in self._rows("measuring"):
             if key not in stats:
                 num_classes, _ = check_head(self.taps.head)
+                self.runner.reader.check_names(num_classes)
                 classes = self.runner.reader.class_values
                 stats[key] = ClassStats(num_classes, features.shape[-1], classes=classes)
                 if against is not None:
@@ -218,8 +223,8 @@ class _Passes:
             raise ValueError("loader gave no batches")
         if not stats[None].num_samples:
             raise ValueError(
-                f"loader gave no samples: every label is {self.runner.reader.ignore_index}, "
-                "which ignore_index leaves out"
+                "loader gave no samples, or only labels that ignore_index leaves out: "
+                f"{self.runner.reader.ignore_index}"
             )
         self.summaries = {key: entry.finish() for key, entry in stats.items()}
         if against is not None:

@@ -134,7 +134,7 @@ class NeuralCollapse(Metric):
         self.undefined: dict[str, str] = {}
         # In a tuple, so that the head does not become a submodule of the metric.
         self._heads = () if head is None else (head,)
-        self._classes = None if classes is None else tuple(int(value) for value in classes)
+        self._classes = None if classes is None else tuple(classes)
         self._stats: ClassStats | None = None
         self._working = torch.float32
         self._held: dict[str, Tensor] = {}
@@ -144,7 +144,7 @@ class NeuralCollapse(Metric):
     @property
     def classes(self) -> tuple[int, ...]:
         """The label value of each class index."""
-        return tuple(range(self.num_classes)) if self._classes is None else self._classes
+        return self._empty().classes
 
     def update(self, features: Tensor, labels: Tensor) -> None:
         """Take in ``features`` (B, D) and integer ``labels`` (B,); errors as in `ClassStats`."""
