@@ -63,11 +63,11 @@ def train_and_watch(
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, gamma=0.1)
     batches = list(zip(images.split(500), labels.split(500), strict=True))
     writer = _writer(log_folder)
-    found = {}
+    measured = {}
     for epoch in range(epochs + 1):
         if epoch % watch_every == 0 or epoch == epochs:
-            found[epoch] = measure_model(model, batches, layers=LAYERS[:-1], nc4=True)
-            for name, value in found[epoch].metrics.items():
+            measured[epoch] = measure_model(model, batches, layers=LAYERS)
+            for name, value in measured[epoch].metrics.items():
                 if writer is not None:
                     writer.add_scalar(f"nc/{name}", value, epoch)
         if epoch < epochs:
@@ -79,10 +79,10 @@ def train_and_watch(
             schedule.step()
     if writer is not None:
         writer.close()
-    return found
+    return measured
 
 
-def draw(found: dict[int, ModelMeasurement], output: Path) -> None:
+def draw(measured: dict[int, ModelMeasurement], output: Path) -> None:
     """Four panels: within-class scatter, geometry, duality and decisions, separation by layer."""
     figure, panels = plt.subplots(1, 4, figsize=(16, 3.6), layout="constrained")
     curves = (
@@ -92,11 +92,13 @@ def draw(found: dict[int, ModelMeasurement], output: Path) -> None:
     )
     for panel, (title, names, scale) in zip(panels, curves, strict=False):
         for name in names:
-            panel.plot(list(found), [m.metrics[name] for m in found.values()], ".-", label=name)
+            panel.plot(
+                list(measured), [m.metrics[name] for m in measured.values()], ".-", label=name
+            )
         panel.set(title=title, xlabel="epoch", yscale=scale)
         panel.legend()
-    for epoch in (min(found), max(found)):
-        law = found[epoch].separation_law()
+    for epoch in (min(measured), max(measured)):
+        law = measured[epoch].separation_law()
         panels[-1].semilogy(law.layers, law.values, "o-", label=f"epoch {epoch}")
     panels[-1].set(title="separation by layer")
     panels[-1].legend()
@@ -127,7 +129,7 @@ def main(arguments: list[str] | None = None) -> dict[str, dict[str, float]]:
 
     digits = load_images(per_class=options.per_class)
     images = torch.from_numpy(digits.inputs - digits.inputs.mean(axis=0)).float()
-    found = train_and_watch(
+    measured = train_and_watch(
         images,
         torch.from_numpy(digits.labels),
         epochs=options.epochs,
@@ -136,10 +138,10 @@ def main(arguments: list[str] | None = None) -> dict[str, dict[str, float]]:
         seed=options.seed,
         log_folder=options.tensorboard,
     )
-    draw(found, options.output)
+    draw(measured, options.output)
     summary = {
-        when: {**found[epoch].metrics, "decay by layer": found[epoch].separation_law().decay}
-        for when, epoch in (("first", min(found)), ("last", max(found)))
+        when: {**measured[epoch].metrics, "decay by layer": measured[epoch].separation_law().decay}
+        for when, epoch in (("first", min(measured)), ("last", max(measured)))
     }
     print(json.dumps(summary, indent=2))
     return summary

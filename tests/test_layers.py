@@ -10,6 +10,7 @@ ORDER = [
     "_checks",
     "_arrays",
     "_labels",
+    "_extras",
     "geometry",
     "least_distance",
     "data",

@@ -7,14 +7,18 @@ the Hugging Face Trainer are imported when they are first asked for.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ncollapse.torch._available import late_attribute
-from ncollapse.torch._heads import SimplexETFHead
-from ncollapse.torch._measure_model import measure_model
-from ncollapse.torch._measurement import ModelMeasurement, SeparationLaw
-from ncollapse.torch._metric import NeuralCollapse
-from ncollapse.torch._taps import FeatureTap
+from ncollapse._extras import need
+
+need("torch", "torchmetrics")
+
+from ncollapse.torch._heads import SimplexETFHead  # noqa: E402
+from ncollapse.torch._measure_model import measure_model  # noqa: E402
+from ncollapse.torch._measurement import ModelMeasurement, SeparationLaw  # noqa: E402
+from ncollapse.torch._metric import NeuralCollapse  # noqa: E402
+from ncollapse.torch._taps import FeatureTap  # noqa: E402
 
 if TYPE_CHECKING:
     from ncollapse.torch._huggingface import NeuralCollapseTrainerCallback
@@ -31,9 +35,18 @@ __all__ = [
     "measure_model",
 ]
 
+_LATE = {
+    "NeuralCollapseCallback": ("lightning", "_lightning"),
+    "NeuralCollapseTrainerCallback": ("transformers", "_huggingface"),
+}
+
 
 def __getattr__(name: str) -> Any:
-    return late_attribute(name)
+    if name not in _LATE:
+        raise AttributeError(f"module 'ncollapse.torch' has no attribute {name!r}")
+    library, module = _LATE[name]
+    need(library)
+    return getattr(import_module(f"ncollapse.torch.{module}"), name)
 
 
 def __dir__() -> list[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ncollapse._checks import check_positive
 from ncollapse.geometry import simplex_etf
+from ncollapse.metrics import METRICS, SampleSummary, compute_or_explain
+from ncollapse.stats import ClassSummary
 
 
 class SimplexETFHead(nn.Module):
@@ -95,6 +99,35 @@ def head_parameters(head: nn.Module) -> tuple[Tensor, Tensor | None]:
     return _plain(head.weight), _plain(bias) if isinstance(bias, Tensor) else None
 
 
+def is_linear(head: nn.Module) -> bool:
+    """Whether it computes W h + b, as a cosine classifier derived from nn.Linear does not."""
+    return type(head).forward is nn.Linear.forward or (
+        isinstance(head, SimplexETFHead) and not head.normalize
+    )
+
+
+def metrics_of_head(
+    summary: ClassSummary,
+    names: Sequence[str],
+    head: nn.Module | None,
+    samples: SampleSummary | None = None,
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Values, and reasons where there is none; metrics of b are those of a linear head only."""
+    weight, bias = (None, None) if head is None else head_parameters(head)
+    refused: dict[str, str] = {}
+    if head is not None and not is_linear(head):
+        reason = f"the head, a {type(head).__name__}, does not compute W h + b"
+        refused = {name: reason for name in names if METRICS[name].needs == "bias"}
+    values, reasons = compute_or_explain(
+        summary,
+        preset=[name for name in names if name not in refused],
+        weight=weight,
+        bias=bias,
+        samples=samples,
+    )
+    return values, {**reasons, **refused}
+
+
 def _plain(parameter: Tensor | nn.Module) -> Tensor:
     value = torch.as_tensor(parameter).detach()
     return value if value.dtype in (torch.float32, torch.float64) else value.float()
@@ -115,18 +148,9 @@ def named_module(model: nn.Module, name: str, argument: str) -> nn.Module:
 
 def module_name(model: nn.Module, module: nn.Module) -> str:
     """The name of a submodule; ``ValueError`` if the model does not hold it."""
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"head must be a module or its name, but it is a {type(module).__name__}")
     for name, candidate in model.named_modules():
         if candidate is module:
             return name
     raise ValueError(f"head is a {type(module).__name__} that is not part of the model")
-
-
-def last_head(model: nn.Module) -> str:
-    """The name of the classifier that was registered last."""
-    names = [name for name, module in model.named_modules() if is_head(module)]
-    if not names:
-        raise ValueError(
-            f"head was not given and {type(model).__name__} has no nn.Linear: "
-            "pass the classifier or its name as head"
-        )
-    return names[-1]

@@ -1,23 +1,27 @@
-"""measure_model: how collapsed is a network on a data set, in one pass over it."""
+"""measure_model: how collapsed is a network on a data set, in as few passes as the metrics need."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, nullcontext
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ncollapse.metrics import Measurement, SampleStats, SampleSummary, compute_or_explain
+from ncollapse.metrics import METRICS, Measurement, SampleStats, SampleSummary
 from ncollapse.metrics.registry import preset_names
 from ncollapse.stats import ClassStats, ClassSummary
-from ncollapse.torch._batches import Unpack, logits_of
-from ncollapse.torch._heads import check_head, head_parameters, is_head, module_name, named_module
+from ncollapse.torch._batches import IGNORED, Reader, Unpack, device_of, is_causal_lm
+from ncollapse.torch._decisions import OwnDecisions, second_pass
+from ncollapse.torch._heads import check_head, metrics_of_head
 from ncollapse.torch._measurement import ModelMeasurement
+from ncollapse.torch._model_taps import Key, ModelTaps
+from ncollapse.torch._pooling import Pool
+from ncollapse.torch._ranks import gathered, is_shared, merged, on_host
 from ncollapse.torch._runner import Runner, undisturbed, unwrapped
-from ncollapse.torch._taps import FeatureTap, Pool, pooled
 
 NC4 = "nc4_agreement"
 
@@ -29,19 +33,21 @@ def measure_model(
     layers: Sequence[str] | None = None,
     head: str | nn.Module | None = None,
     preset: str | Iterable[str] = "papyan2020",
-    nc4: bool = False,
+    nc4: bool | None = None,
     against: ModelMeasurement | None = None,
-    classes: Sequence[int] | None = None,
+    classes: Sequence[Any] | None = None,
     pool: Pool = "mean",
-    ignore_index: int | None = None,
+    ignore_index: int | None = IGNORED,
+    shift_labels: bool | None = None,
     unpack: Unpack | None = None,
     device: torch.device | str | None = None,
     stats_device: torch.device | str | None = None,
     autocast: torch.dtype | None = None,
     memory_format: torch.memory_format | None = None,
+    sync: bool = True,
     progress: bool | None = None,
 ) -> ModelMeasurement:
-    """Measure the features that enter a network's classifier, and any layers, in one pass.
+    """Measure the features that enter a network's classifier, and any layers.
 
     The network runs in evaluation mode without gradients. Its mode, the random state and its hooks
     come back whatever happens.
@@ -52,30 +58,46 @@ def measure_model(
         ``loader`` gives pairs (inputs, labels), or mappings with "labels" or "label" whose other
         entries are keyword arguments; ``unpack`` turns any other batch into (inputs, labels).
     layers
-        Names of modules whose outputs are measured too. (B, C, H, W) is averaged over places and
-        (B, T, D) over tokens, unless ``pool`` is "flatten" or a function to (samples, features).
+        Names of modules whose outputs are measured too.
     head
         The classifier or its name. Without it: the last nn.Linear whose outputs are the logits,
         recognised in the first batch.
     preset
         As in `ncollapse.metrics.measure`.
     nc4
-        Also the metrics that need decisions and distances of single samples. They need the class
-        means, so the model goes over the loader twice.
+        nc4 and other metrics of single samples need the class means first, so the model goes over
+        the loader twice. None: if a metric of the preset needs it; True: in any case, and with nc4;
+        False: never, such metrics are then among the undefined ones.
     against
         A measurement, of the training set for instance, whose class means stand for the metrics of
         single samples: there is then one pass only, and nc4 is that of this split.
     classes
-        Label values in the order of the logits; without it labels are 0 … K−1.
+        Label values in the order of the logits; without it labels are 0 … K−1. Names are allowed,
+        for labels that are names or 0 … K−1.
+    pool
+        How values of several places or tokens become one row: "mean", over (B, C, H, W) places or
+        the (B, T, D) tokens that "attention_mask" keeps; "last", the last of these tokens;
+        "flatten"; or a function from values, and ``mask=`` if it takes one, to (samples, features).
+        It is used for layers, and for a classifier that sees several tokens of a sample, unless
+        the model returns the logits of one of them: that one is then taken.
     ignore_index
         A label whose rows are left out. With labels (B, T) every token is a sample.
+    shift_labels
+        Whether a token's feature belongs to the label one place on, which it predicts. By default
+        it does where the model is a causal language model of transformers and labels are (B, T).
     device, autocast, memory_format
         Where batches go (where the model is, by default), the dtype of `torch.autocast`, and the
         layout of 4-D inputs such as ``torch.channels_last``.
     stats_device
         Where the statistics are kept: beside the features, unless their device has no float64.
+    sync
+        Under `torch.distributed` every rank must call this, each with its share of the data, and
+        gets the numbers of all. False: those of its own loader.
     progress
         A bar on stderr; by default only on a terminal.
+
+    A classifier that does not compute W h + b (scaled cosines, say) decides by its own outputs;
+    metrics of W take its weight as it stands, and those of b are undefined.
 
     Raises
     ------
@@ -84,265 +106,191 @@ def measure_model(
         runs twice; labels that are no class; features with NaN (layer, batch and row are named); an
         empty loader; an iterator where two passes are needed.
     """
-    names = _metric_names(preset, nc4 or against is not None)
     model = unwrapped(model)
-    runner = Runner(
-        model,
-        loader,
-        device=device,
-        autocast=autocast,
-        memory_format=memory_format,
-        unpack=unpack,
+    context = nullcontext
+    if autocast is not None:
+        if not isinstance(autocast, torch.dtype):
+            raise TypeError(f"autocast must be a torch.dtype, but it is {autocast!r}")
+        context = partial(torch.autocast, torch.device(device or device_of(model)).type, autocast)
+    reader = Reader(unpack, ignore_index, shift_labels, classes, causal=is_causal_lm(model))
+    runner = Runner(model, loader, reader, device, context, memory_format, progress)
+    return run_and_measure(
+        runner,
+        layers=layers or (),
+        head=head,
+        preset=preset,
+        nc4=nc4,
+        against=against,
         pool=pool,
-        ignore_index=ignore_index,
         stats_device=stats_device,
-        progress=progress,
+        sync=sync,
     )
-    twice = nc4 and against is None
-    if twice and isinstance(loader, Iterator):
+
+
+def run_and_measure(
+    runner: Runner,
+    *,
+    layers: Sequence[str] = (),
+    head: str | nn.Module | None = None,
+    preset: str | Iterable[str] = "papyan2020",
+    nc4: bool | None = None,
+    against: ModelMeasurement | None = None,
+    pool: Pool = "mean",
+    stats_device: torch.device | str | None = None,
+    sync: bool = True,
+) -> ModelMeasurement:
+    """`measure_model` with a runner that is set up."""
+    names = preset_names(preset)
+    if NC4 not in names and (nc4 or against is not None):
+        names = (*names, NC4)
+    needed = any(METRICS[name].needs_samples for name in names) if nc4 is None else nc4
+    twice = needed and against is None
+    if twice and isinstance(runner.loader, Iterator):
         raise TypeError(
-            "loader is an iterator, which can be gone through once, but nc4 needs two passes"
+            "loader is an iterator, which can be gone through once, but nc4 and other metrics of "
+            "single samples need two passes: pass nc4=False to leave them out"
         )
+    if against is not None and not isinstance(against, ModelMeasurement):
+        raise TypeError(f"against must be a ModelMeasurement, but it is a {type(against).__name__}")
+    missing = [] if against is None else [name for name in layers if name not in against.layers]
+    if missing:
+        raise ValueError(f"against has no measurement of the layers {', '.join(missing)}")
+    sync = sync and is_shared()
     with ExitStack() as stack:
-        stack.enter_context(undisturbed(model))
-        taps = {
-            name: stack.enter_context(
-                runner.tap(name, named_module(model, name, "layers"), output=True)
-            )
-            for name in layers or ()
-        }
-        found = _HeadSearch(runner, head, stack)
-        stats = _first_pass(runner, taps, found, classes, against)
-        summaries = {name: entry.finish() for name, entry in stats.statistics.items()}
-        samples = stats.samples
+        stack.enter_context(undisturbed(runner.model))
+        taps = stack.enter_context(ModelTaps(runner.model, layers=layers, head=head, pool=pool))
+        measuring = _Passes(runner, taps, stats_device, sync)
+        measuring.first(against)
         if twice:
-            samples = _second_pass(runner, taps, found, summaries)
-    weight, bias = head_parameters(found.module)
-    finished = {name: entry.finish() for name, entry in samples.items()}
+            measuring.second()
+    classes = runner.reader.classes
 
-    def measured(name: str | None) -> Measurement:
-        classifier = (weight, bias) if name is None else (None, None)
-        return _measurement(summaries[name], finished.get(name), names, preset, *classifier)
+    def measured(key: Key) -> Measurement:
+        summary, samples = measuring.summaries[key], measuring.samples.get(key)
+        classifier = taps.head if key is None else None
+        values, reasons = metrics_of_head(summary, names, classifier, samples)
+        return Measurement(
+            metrics=values,
+            undefined=reasons,
+            num_samples=summary.num_samples,
+            num_classes=summary.num_classes,
+            classes=summary.classes if classes is None else tuple(classes),
+            preset=preset if isinstance(preset, str) else ",".join(names),
+            version=version("ncollapse"),
+            summary=summary,
+            samples=samples,
+        )
 
-    ordered = [name for name in runner.seen if name in taps]
     return ModelMeasurement(
-        head=found.name,
+        head=taps.head_name,
         features=measured(None),
-        layers={name: measured(name) for name in ordered},
+        layers={name: measured(name) for name in taps.ran or layers},
         forward_passes=runner.forward_passes,
     )
 
 
-class _HeadSearch:
-    """The tap on the classifier's input: named, or found by its outputs in the first batch."""
+class _Passes:
+    """The passes over the loader, and what they leave: summaries by layer, None for the head."""
 
-    def __init__(self, runner: Runner, head: str | nn.Module | None, stack: ExitStack) -> None:
-        self._runner = runner
-        self._stack = stack
-        self._candidates: dict[str, tuple[FeatureTap, FeatureTap]] = {}
-        self._tap: FeatureTap | None = None
-        self.name = ""
-        if head is not None:
-            self._listen(head if isinstance(head, str) else module_name(runner.model, head))
-            return
-        for name, module in runner.model.named_modules():
-            if is_head(module):
-                self._candidates[name] = (
-                    stack.enter_context(self._quiet(module, output=False)),
-                    stack.enter_context(self._quiet(module, output=True)),
-                )
-        if not self._candidates:
+    def __init__(
+        self, runner: Runner, taps: ModelTaps, stats_device: torch.device | str | None, sync: bool
+    ) -> None:
+        self.runner = runner
+        self.taps = taps
+        self.stats_device = stats_device
+        self.sync = sync
+        self.summaries: dict[Key, ClassSummary] = {}
+        self.samples: dict[Key, SampleSummary] = {}
+
+    def first(self, against: ModelMeasurement | None) -> None:
+        """Class statistics; with ``against`` also the samples, compared with its means."""
+        stats: dict[Key, ClassStats] = {}
+        samples: dict[Key, SampleStats | OwnDecisions] = {}
+        for place, key, features, labels in self._rows("measuring"):
+            if key not in stats:
+                num_classes, _ = check_head(self.taps.head)
+                self.runner.reader.check_names(num_classes)
+                classes = self.runner.reader.class_values
+                stats[key] = ClassStats(num_classes, features.shape[-1], classes=classes)
+                if against is not None:
+                    samples[key] = self._second(key, _summary_of(against, key))
+            _feed(stats[key], features, labels, place)
+            if key in samples:
+                _feed(samples[key], features, labels, place)
+        if self.sync:
+            stats = self._of_all_ranks(stats)
+        if not stats:
+            raise ValueError("loader gave no batches")
+        if not stats[None].num_samples:
             raise ValueError(
-                f"model {type(runner.model).__name__} has no nn.Linear that could be its head: "
-                "pass the classifier or its name as head"
+                "loader gave no samples, or only labels that ignore_index leaves out: "
+                f"{self.runner.reader.ignore_index}"
+            )
+        self.summaries = {key: entry.finish() for key, entry in stats.items()}
+        if against is not None:
+            for key in stats.keys() - samples.keys():
+                samples[key] = self._second(key, _summary_of(against, key))
+            self._finish(samples)
+
+    def second(self) -> None:
+        """The samples, compared with the means of the first pass."""
+        samples = {key: self._second(key, summary) for key, summary in self.summaries.items()}
+        for place, key, features, labels in self._rows("second pass"):
+            _feed(samples[key], features, labels, place)
+        self._finish(samples)
+        before, after = self.summaries[None].num_samples, self.samples[None].num_samples
+        if before != after:
+            raise ValueError(
+                f"loader gave {before} samples in the first pass and {after} in the second: metrics "
+                "of single samples need the same ones twice; pass nc4=False to leave them out"
             )
 
-    @property
-    def module(self) -> nn.Module:
-        return (
-            named_module(self._runner.model, self.name, "head") if self.name else self._runner.model
-        )
+    def _rows(self, task: str) -> Iterator[tuple[str, Key, Tensor, Tensor]]:
+        """Where it comes from, key, features and labels, of every batch and module."""
+        for number, output in self.runner.batches(self.taps, task):
+            for key, features, labels in self.taps.rows(output):
+                home = features.device if self.stats_device is None else self.stats_device
+                place = f"{key or self.taps.head_name!r}, batch {number} of loader"
+                yield place, key, features.to(home), labels.to(home)
 
-    def tap(self, output: Any) -> FeatureTap:
-        """The tap, after the first forward pass, which gave ``output``."""
-        if self._tap is None:
-            self._tap = self._choose(output)
-        return self._tap
+    def _second(self, key: Key, summary: ClassSummary) -> SampleStats | OwnDecisions:
+        return second_pass(summary, self.taps.head if key is None else None)
 
-    def _quiet(self, module: nn.Module, *, output: bool) -> FeatureTap:
-        runner = self._runner
+    def _of_all_ranks(self, stats: dict[Key, ClassStats]) -> dict[Key, ClassStats]:
+        states = {
+            key: (entry.num_classes, entry.num_features, on_host(entry.state_dict()))
+            for key, entry in stats.items()
+        }
+        ranks = [rank for rank in gathered((self.taps.head_name, states)) if rank[1]]
+        if not ranks:
+            return {}
+        if self.taps.searching:  # there was no batch here
+            self.taps.name_head(ranks[0][0])
+        classes = self.runner.reader.class_values
 
-        def rows(value: Tensor) -> Tensor:
-            return pooled(value, runner.labels, "mean")
+        def loaded(sizes_and_state: tuple[int, int, dict[str, Tensor]]) -> ClassStats:
+            *sizes, state = sizes_and_state
+            return ClassStats(*sizes, classes=classes).load_state_dict(state)
 
-        return FeatureTap(module, output=output, transform=rows)
+        return {key: merged([loaded(held[key]) for _, held in ranks]) for key in ranks[0][1]}
 
-    def _listen(self, name: str) -> None:
-        self.name = name
-        model = self._runner.model
-        module = named_module(model, name, "head") if name else model
-        check_head(module)
-        tap = self._runner.tap(name or "model", module, output=False, strict=True)
-        self._tap = self._stack.enter_context(tap)
-
-    def _choose(self, output: Any) -> FeatureTap:
-        logits = logits_of(output)
-        if logits is None:
-            raise ValueError(
-                f"model returns a {type(output).__name__} without logits: "
-                "pass the classifier or its name as head"
-            )
-        logits = pooled(logits.detach(), self._runner.labels, "mean")
-        chosen = None
-        for name, (before, after) in self._candidates.items():
-            if after.calls == 1 and _same(after.take(), logits):
-                chosen = name, before.take()
-            before.close()
-            after.close()
-        if chosen is None:
-            raise ValueError(
-                "head was not given and the outputs of no nn.Linear are the logits; the model has "
-                f"{', '.join(list(self._candidates)[-8:])}: pass the classifier or its name as head"
-            )
-        self._candidates = {}
-        self._listen(chosen[0])
-        tap = self.tap(output)
-        tap.put(chosen[1])
-        return tap
-
-
-def _same(output: Tensor, logits: Tensor) -> bool:
-    if output.shape != logits.shape:
-        return False
-    output = output.to(logits.dtype)
-    return bool(((output == logits) | (output.isnan() & logits.isnan())).all())
-
-
-class _Collected:
-    """Statistics of every tap; None is the key of the head's input."""
-
-    def __init__(self) -> None:
-        self.statistics: dict[str | None, ClassStats] = {}
-        self.samples: dict[str | None, SampleStats] = {}
-
-
-def _first_pass(
-    runner: Runner,
-    taps: dict[str, FeatureTap],
-    found: _HeadSearch,
-    classes: Sequence[int] | None,
-    against: ModelMeasurement | None,
-) -> _Collected:
-    collected = _Collected()
-    num_classes = 0
-    for number, output in runner.batches("measuring"):
-        every: dict[str | None, FeatureTap] = {None: found.tap(output), **taps}
-        if not collected.statistics:
-            num_classes = _num_classes(found)
-            if against is not None:
-                summaries = _summaries_of(against, taps)
-                collected.samples = _sample_stats(found, summaries)
-        for key, tap in every.items():
-            features, labels = runner.take(tap)
-            if key not in collected.statistics:
-                width = features.shape[-1]
-                collected.statistics[key] = ClassStats(num_classes, width, classes=classes)
-            _feed(collected.statistics[key].update, features, labels, key or found.name, number)
-            if key in collected.samples:
-                _feed(collected.samples[key].update, features, labels, key or found.name, number)
-    if not collected.statistics:
-        raise ValueError("loader gave no batches")
-    return collected
-
-
-def _second_pass(
-    runner: Runner,
-    taps: dict[str, FeatureTap],
-    found: _HeadSearch,
-    summaries: dict[str | None, ClassSummary],
-) -> dict[str | None, SampleStats]:
-    samples = _sample_stats(found, summaries)
-    count = 0
-    for number, output in runner.batches("second pass"):
-        every: dict[str | None, FeatureTap] = {None: found.tap(output), **taps}
-        for key, tap in every.items():
-            features, labels = runner.take(tap)
-            count += features.shape[0] if key is None else 0
-            _feed(samples[key].update, features, labels, key or found.name, number)
-    if count != summaries[None].num_samples:
-        raise ValueError(
-            f"loader gave {summaries[None].num_samples} samples in the first pass and {count} in "
-            "the second: nc4 needs the same samples twice"
-        )
-    return samples
+    def _finish(self, samples: dict[Key, SampleStats | OwnDecisions]) -> None:
+        if self.sync:
+            ranks = gathered({key: on_host(entry.state_dict()) for key, entry in samples.items()})
+            for key, entry in samples.items():
+                state = entry.state_dict()
+                entry.load_state_dict({name: sum(r[key][name] for r in ranks) for name in state})
+        self.samples = {key: entry.finish() for key, entry in samples.items()}
 
 
 def _feed(
-    update: Callable[[Tensor, Tensor], Any],
-    features: Tensor,
-    labels: Tensor,
-    name: str,
-    number: int,
+    stats: ClassStats | SampleStats | OwnDecisions, features: Tensor, labels: Tensor, place: str
 ) -> None:
     try:
-        update(features, labels)
+        stats.update(features, labels)
     except (ValueError, TypeError) as error:
-        raise type(error)(f"{name!r}, batch {number} of loader: {error}") from error
+        raise type(error)(f"{place}: {error}") from error
 
 
-def _num_classes(found: _HeadSearch) -> int:
-    num_classes, _ = check_head(found.module)
-    if num_classes < 2:
-        raise ValueError(
-            f"head {found.name!r} has {num_classes} output: at least two classes are needed"
-        )
-    return num_classes
-
-
-def _sample_stats(
-    found: _HeadSearch, summaries: dict[str | None, ClassSummary]
-) -> dict[str | None, SampleStats]:
-    weight, bias = head_parameters(found.module)
-    return {
-        key: SampleStats(summary, weight, bias) if key is None else SampleStats(summary)
-        for key, summary in summaries.items()
-    }
-
-
-def _summaries_of(
-    against: ModelMeasurement, taps: dict[str, FeatureTap]
-) -> dict[str | None, ClassSummary]:
-    missing = [name for name in taps if name not in against.layers]
-    if missing:
-        raise ValueError(f"against has no measurement of the layers {', '.join(missing)}")
-    layers = {name: against.layers[name].summary for name in taps}
-    return {None: against.features.summary, **layers}
-
-
-def _metric_names(preset: str | Iterable[str], nc4: bool) -> tuple[str, ...]:
-    names = preset_names(preset)
-    return (*names, NC4) if nc4 and NC4 not in names else names
-
-
-def _measurement(
-    summary: ClassSummary,
-    samples: SampleSummary | None,
-    names: tuple[str, ...],
-    preset: str | Iterable[str],
-    weight: Tensor | None,
-    bias: Tensor | None,
-) -> Measurement:
-    values, reasons = compute_or_explain(
-        summary, preset=names, weight=weight, bias=bias, samples=samples
-    )
-    return Measurement(
-        metrics=values,
-        undefined=reasons,
-        num_samples=summary.num_samples,
-        num_classes=summary.num_classes,
-        classes=summary.classes,
-        preset=preset if isinstance(preset, str) else ",".join(names),
-        version=version("ncollapse"),
-        summary=summary,
-        samples=samples,
-    )
+def _summary_of(against: ModelMeasurement, key: Key) -> ClassSummary:
+    return (against.features if key is None else against.layers[key]).summary

@@ -57,7 +57,7 @@ class SeparationLaw:
 
 @dataclass(frozen=True, eq=False)
 class ModelMeasurement:
-    """What `measure_model` found.
+    """What `measure_model` returns.
 
     ``head`` the name of the classifier; ``features`` the measurement of what enters it, with its
     weight and bias; ``layers`` those of the layers asked for, in the order in which they run;
@@ -75,9 +75,19 @@ class ModelMeasurement:
         return self.features.metrics
 
     def separation_law(self) -> SeparationLaw:
-        """He–Su separation of every layer and of the input of the head, which comes last."""
+        """He–Su separation of every layer and of the input of the head, which comes last.
+
+        A layer that changes no feature (the one whose output enters the head, or dropout, which
+        does nothing in evaluation) is no step of the law: it is left out.
+        """
         measured = {**self.layers, f"{self.head} (input)": self.features}
-        return SeparationLaw.fit({name: separation(m.summary) for name, m in measured.items()})
+        values: dict[str, float] = {}
+        before: Measurement | None = None
+        for name, measurement in measured.items():
+            if before is None or not _same_features(before, measurement):
+                values[name] = separation(measurement.summary)
+            before = measurement
+        return SeparationLaw.fit(values)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, without the statistics."""
@@ -87,3 +97,10 @@ class ModelMeasurement:
             "layers": {name: measured.to_dict() for name, measured in self.layers.items()},
             "forward_passes": self.forward_passes,
         }
+
+
+def _same_features(one: Measurement, other: Measurement) -> bool:
+    return all(
+        np.array_equal(np.asarray(getattr(one.summary, name)), getattr(other.summary, name))
+        for name in ("counts", "means", "within_scatter")
+    )

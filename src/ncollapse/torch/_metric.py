@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
+from torchmetrics.metric import CompositionalMetric
 from torchmetrics.utilities.exceptions import TorchMetricsUserError
 
-from ncollapse.metrics import compute_or_explain
+from ncollapse.metrics import METRICS, UndefinedMetricError
 from ncollapse.metrics.registry import preset_names
 from ncollapse.stats import ClassStats, ClassSummary
-from ncollapse.torch._heads import check_head, head_parameters
+from ncollapse.torch._heads import check_head, metrics_of_head
 
 STATES = tuple(ClassStats(1, 1).state_dict())
 
@@ -30,6 +32,53 @@ class _StateView:
 
     def __set__(self, metric: NeuralCollapse, value: Any) -> None:
         metric._at_rest()[self.name] = value
+
+
+class Values(dict[str, Tensor]):
+    """Results by name; functions of PyTorch apply to each, for those names that all have."""
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Callable, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Values:
+        results = [entry for entry in args if isinstance(entry, Values)]
+        names = [name for name in results[0] if all(name in other for other in results)]
+
+        def of(name: str) -> Any:
+            chosen = [entry[name] if isinstance(entry, Values) else entry for entry in args]
+            return function(*chosen, **(kwargs or {}))
+
+        return cls((name, of(name)) for name in names)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Files hold a plain mapping, which `torch.load` reads without this package."""
+        return OrderedDict, (list(self.items()),)
+
+
+class OneNumber(CompositionalMetric):
+    """One entry of a `NeuralCollapse`: a metric with a single value."""
+
+    def __init__(self, metric: NeuralCollapse, name: str) -> None:
+        def value(values: Values) -> Tensor:
+            if name not in values:
+                raise UndefinedMetricError(f"{name}: {metric.undefined[name]}")
+            return values[name]
+
+        value.__name__ = name
+        super().__init__(value, metric, None)
+        self.name = name
+
+    @property
+    def higher_is_better(self) -> bool | None:
+        """Whether it rises at collapse; None where collapse has no fixed value."""
+        collapsed = METRICS[self.name].collapsed
+        return None if collapsed is None else collapsed > 0
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """As `NeuralCollapse.plot`."""
+        figure, axes = self._plot(val, ax)
+        axes.set_ylabel(self.name)
+        return figure, axes
 
 
 class NeuralCollapse(Metric):
@@ -78,13 +127,14 @@ class NeuralCollapse(Metric):
         classes: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # A result that is kept would not follow a head that goes on training.
+        super().__init__(**{"compute_with_cache": head is None, **kwargs})
         self.num_classes, self.num_features = _sizes(num_classes, num_features, head)
         self.metrics = preset_names(preset)
         self.undefined: dict[str, str] = {}
         # In a tuple, so that the head does not become a submodule of the metric.
         self._heads = () if head is None else (head,)
-        self._classes = None if classes is None else tuple(int(value) for value in classes)
+        self._classes = None if classes is None else tuple(classes)
         self._stats: ClassStats | None = None
         self._working = torch.float32
         self._held: dict[str, Tensor] = {}
@@ -94,7 +144,7 @@ class NeuralCollapse(Metric):
     @property
     def classes(self) -> tuple[int, ...]:
         """The label value of each class index."""
-        return tuple(range(self.num_classes)) if self._classes is None else self._classes
+        return self._empty().classes
 
     def update(self, features: Tensor, labels: Tensor) -> None:
         """Take in ``features`` (B, D) and integer ``labels`` (B,); errors as in `ClassStats`."""
@@ -110,21 +160,41 @@ class NeuralCollapse(Metric):
         stats = self._accumulating(features.dtype)
         if features.is_floating_point():
             features = features.detach().to(self._working)
-        stats.update(features, labels)
+        with torch.autocast(features.device.type, enabled=False):
+            stats.update(features, labels)
 
     def compute(self) -> dict[str, Tensor]:
         """Name → float64 scalar, of all ranks; metrics without a value on these data are left out.
 
-        Raises ``ValueError`` when no rank has seen a sample.
+        Without samples that is every one: torchmetrics warns, and nothing comes back.
         """
-        weight, bias = head_parameters(self._heads[0]) if self._heads else (None, None)
-        values, self.undefined = compute_or_explain(
-            self._merged().finish(), preset=self.metrics, weight=weight, bias=bias
-        )
-        return {
-            name: torch.tensor(value, dtype=torch.float64, device=self.device)
+        merged = self._merged()
+        if not merged.num_samples:
+            self.undefined = dict.fromkeys(self.metrics, "there are no samples")
+            return Values()
+        head = self._heads[0] if self._heads else None
+        values, self.undefined = metrics_of_head(merged.finish(), self.metrics, head)
+        return Values(
+            (name, torch.tensor(value, dtype=torch.float64, device=self.device))
             for name, value in values.items()
-        }
+        )
+
+    def __getitem__(self, name: str) -> OneNumber:
+        """The metric of one name as a metric of its own, for arithmetic, plots and trackers."""
+        if name not in self.metrics:
+            raise KeyError(f"{name!r} is none of the metrics {', '.join(self.metrics)}")
+        return OneNumber(self, name)
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Draw ``val``, a result or a list of them, or what `compute` gives now.
+
+        Returns figure and axes, as other metrics of torchmetrics do; needs matplotlib.
+        """
+        return self._plot(val, ax)
+
+    def extra_repr(self) -> str:
+        sizes = f"num_classes={self.num_classes}, num_features={self.num_features}"
+        return f"{sizes}, metrics=({', '.join(self.metrics)})"
 
     def summary(self) -> ClassSummary:
         """Means, scatter and per-class numbers of all ranks, for metrics beyond the preset."""
@@ -194,8 +264,8 @@ class NeuralCollapse(Metric):
 
     def _apply(self, fn: Callable, exclude_state: Sequence[str] = "") -> nn.Module:
         def moved(tensor: Tensor) -> Tensor:
-            found = fn(tensor)
-            return found if found.dtype == tensor.dtype else tensor.to(found.device)
+            given = fn(tensor)
+            return given if given.dtype == tensor.dtype else tensor.to(given.device)
 
         return super()._apply(moved, exclude_state)
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
-
-Pool = str | Callable[[Tensor], Tensor]
-POOLS = ("mean", "flatten")
 
 
 class FeatureTap:
@@ -90,15 +87,8 @@ class FeatureTap:
         """
         calls, value = self.calls, self._value
         self.clear()
-        if value is None:
-            raise ValueError(
-                f"the hook on {self.name} saw nothing: it did not run in the forward pass"
-            )
-        if calls > 1:
-            raise ValueError(
-                f"{self.name} ran {calls} times in one forward pass: name a module that runs once"
-            )
-        return value
+        check_runs(self.name, calls)
+        return cast(Tensor, value)
 
     def _before(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._keep([*args, *kwargs.values()], "receive")
@@ -107,13 +97,21 @@ class FeatureTap:
         self._keep(output, "return")
 
     def _keep(self, values: Any, verb: str) -> None:
-        found = first_tensor(values)
-        if found is None:
+        tensor = first_tensor(values)
+        if tensor is None:
             raise TypeError(f"{self.name} does not {verb} a tensor")
         with torch.no_grad():
-            value = found.detach()
+            value = tensor.detach()
             self._value = value.clone() if self.transform is None else self.transform(value)
         self.calls += 1
+
+
+def check_runs(name: str, calls: int) -> None:
+    """Raise ``ValueError`` unless the module ran once in the forward pass."""
+    if calls == 0:
+        raise ValueError(f"{name} did not run in the forward pass: name a module that runs")
+    if calls > 1:
+        raise ValueError(f"{name} ran {calls} times in one forward pass: name one that runs once")
 
 
 def first_tensor(value: Any) -> Tensor | None:
@@ -124,52 +122,7 @@ def first_tensor(value: Any) -> Tensor | None:
         value = list(value.values())
     if isinstance(value, Sequence) and not isinstance(value, str):
         for entry in value:
-            found = first_tensor(entry)
-            if found is not None:
-                return found
+            tensor = first_tensor(entry)
+            if tensor is not None:
+                return tensor
     return None
-
-
-def check_pool(pool: Pool) -> Pool:
-    if not callable(pool) and pool not in POOLS:
-        raise ValueError(
-            f"pool must be one of {', '.join(POOLS)} or a function, but it is {pool!r}"
-        )
-    return pool
-
-
-def pooled(value: Tensor, labels: Tensor, pool: Pool) -> Tensor:
-    """A new ``(rows, D)`` tensor with a row for every label.
-
-    Values (…, D) with labels of shape (…) are one row for each label. Otherwise rows are samples:
-    (B, D) stays, "mean" averages (B, C, H, W, …) over the places and (B, T, D) over the tokens,
-    "flatten" joins everything but the first axis, a function decides for itself.
-    """
-    if value.ndim == labels.ndim + 1 and value.shape[:-1] == labels.shape:
-        return value.reshape(-1, value.shape[-1]).clone()
-    if callable(pool):
-        return pool(value).clone()
-    if pool == "flatten" or value.ndim < 3:
-        return value.flatten(1).clone() if value.ndim > 1 else value[:, None].clone()
-    wide = value if value.dtype == torch.float64 else value.float()
-    return wide.mean(dim=1) if value.ndim == 3 else wide.flatten(2).mean(dim=2)
-
-
-def head_rows(value: Tensor, labels: Tensor, pool: Pool, name: str) -> Tensor:
-    """`pooled` for what enters a classifier, which only a function as ``pool`` may reduce."""
-    if value.ndim > 2 and not callable(pool) and value.shape[:-1] != labels.shape:
-        raise ValueError(
-            f"the input of head {name!r} has shape {tuple(value.shape)} for labels of shape "
-            f"{tuple(labels.shape)}: pass pool, a function that gives (samples, features)"
-        )
-    return pooled(value, labels, pool)
-
-
-def aligned(features: Tensor, labels: Tensor, ignore_index: int | None) -> tuple[Tensor, Tensor]:
-    """Features and one label a row, without the rows whose label is ``ignore_index``."""
-    if labels.ndim > 1 and labels.numel() == features.shape[0]:
-        labels = labels.reshape(-1)
-    if ignore_index is not None and labels.shape == features.shape[:1]:
-        kept = labels != ignore_index
-        return features[kept], labels[kept]
-    return features, labels

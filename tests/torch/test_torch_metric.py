@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torchmetrics import MetricCollection
+from torchmetrics import MetricCollection, MetricTracker
 from torchmetrics.utilities.checks import check_forward_full_state_property
 from torchmetrics.utilities.exceptions import TorchMetricsUserError
 
-from ncollapse.metrics import measure
+from ncollapse.metrics import UndefinedMetricError, measure
 from ncollapse.torch import FeatureTap, NeuralCollapse, SimplexETFHead
 
 K, D = 4, 12
@@ -116,13 +116,11 @@ def test_reset_forgets_everything():
     assert found["nc1_pinv"] != pytest.approx(before["nc1_pinv"], rel=1e-3)
 
 
-def test_no_samples_is_an_error():
+def test_without_samples_torchmetrics_warns_and_nothing_comes_back():
     metric = NeuralCollapse(K, D)
-    with (
-        pytest.warns(UserWarning, match="before the ``update``"),
-        pytest.raises(ValueError, match="no samples"),
-    ):
-        metric.compute()
+    with pytest.warns(UserWarning, match="before the ``update``"):
+        assert metric.compute() == {}
+    assert set(metric.undefined.values()) == {"there are no samples"}
 
 
 @pytest.mark.parametrize("twin", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
@@ -336,6 +334,8 @@ def test_refused_arguments():
         NeuralCollapse(K, D, preset="nobody1999")
     with pytest.raises(TypeError, match=r"head must be a module with a weight .* it is a Flatten"):
         NeuralCollapse(head=nn.Flatten())
+    with pytest.raises(TypeError, match=r"classes must be integers"):
+        NeuralCollapse(K, D, classes=["a", "b", "c", "d"])
     with pytest.raises(ValueError, match=r"Unexpected keyword arguments: `sunc`"):
         NeuralCollapse(K, D, sunc=True)
 
@@ -350,3 +350,90 @@ def test_a_synced_metric_does_not_take_updates():
         metric.update(features, labels)
     metric.unsync()
     assert updated(metric, features, labels).summary().num_samples == 240
+
+
+def test_a_result_follows_a_head_that_goes_on_training():
+    features, labels = cluster(21)
+    head = nn.Linear(D, K)
+    metric = updated(NeuralCollapse(head=head, preset=["nc2_etf_weight"]), features, labels)
+    assert float(metric.compute()["nc2_etf_weight"]) > 0.1
+    with torch.no_grad():
+        head.weight.copy_(SimplexETFHead(D, K).weight)
+    assert float(metric.compute()["nc2_etf_weight"]) < 1e-6
+
+
+def test_plot_draws_results_and_their_course():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    metric = updated(NeuralCollapse(K, D, preset=["nc1_pinv", "cdnv"]), *cluster(22))
+    results = [metric.compute(), metric.compute()]
+    for arguments in ((), (results[0],), (results,)):
+        _, axes = metric.plot(*arguments)
+        assert [line.get_label() for line in axes.lines] == ["nc1_pinv", "cdnv"]
+    _, axes = metric["cdnv"].plot()
+    assert axes.get_ylabel() == "cdnv"
+    plt.close("all")
+
+
+def test_repr_says_what_it_measures():
+    shown = repr(NeuralCollapse(K, D, preset=["nc1_pinv", "cdnv"]))
+    assert shown == "NeuralCollapse(num_classes=4, num_features=12, metrics=(nc1_pinv, cdnv))"
+    assert "nc1_pinv" in repr(NeuralCollapse(K, D)["nc1_pinv"])
+
+
+def test_arithmetic_is_entry_by_entry():
+    preset = ["nc1_pinv", "cdnv"]
+    one = updated(NeuralCollapse(K, D, preset=preset), *cluster(23))
+    two = updated(NeuralCollapse(K, D, preset=["cdnv", "nc1_pinv", "vci"]), *cluster(24))
+    a, b = as_floats(one.compute()), as_floats(two.compute())
+    assert as_floats((one - two).compute()) == pytest.approx(
+        {name: a[name] - b[name] for name in a}
+    )
+    assert as_floats((2 * one).compute()) == pytest.approx({name: 2 * a[name] for name in a})
+    ratio = (one["nc1_pinv"] / two["cdnv"]).compute()
+    assert float(ratio) == pytest.approx(a["nc1_pinv"] / b["cdnv"])
+    with pytest.raises(KeyError, match="'snc1' is none of the metrics nc1_pinv, cdnv"):
+        one["snc1"]
+
+
+def test_a_tracker_finds_the_best_step():
+    for base in (
+        NeuralCollapse(K, D)["nc1_pinv"],
+        MetricCollection({"collapse": NeuralCollapse(K, D, preset=["nc1_pinv"])}),
+    ):
+        tracker = MetricTracker(base, maximize=False)
+        for noise in (0.5, 0.1, 0.3):
+            tracker.increment()
+            tracker.update(*cluster(25, noise=noise))
+        assert tracker.n_steps == 3
+        best, step = tracker.best_metric(return_step=True)
+        assert step in (1, {"nc1_pinv": 1})
+        value = best if isinstance(best, float) else best["nc1_pinv"]
+        assert value == pytest.approx(literal_nc1(*cluster(25, noise=0.1)), rel=1e-9)
+    assert MetricTracker(NeuralCollapse(K, D)["nc1_pinv"]).maximize is False
+    assert MetricTracker(NeuralCollapse(head=nn.Linear(D, K))["nc3_duality"]).maximize is False
+
+
+def test_files_hold_plain_mappings(tmp_path):
+    metric = updated(NeuralCollapse(K, D), *cluster(26))
+    torch.save(metric.compute(), tmp_path / "values.pt")
+    assert torch.load(tmp_path / "values.pt", weights_only=True) == metric.compute()
+
+
+def test_autocast_does_not_reach_the_statistics(monkeypatch):
+    monkeypatch.setattr("ncollapse.stats._arrays.on_host", lambda _: False)
+    features, labels = cluster(27, dtype=torch.float32)
+    metric = NeuralCollapse(K, D)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        updated(metric, features, labels)
+    assert float(metric.compute()["nc1_pinv"]) == pytest.approx(
+        literal_nc1(features, labels), rel=1e-5
+    )
+
+
+def test_a_metric_without_a_value_says_why_when_asked_alone():
+    metric = updated(NeuralCollapse(K, D), *cluster(28))
+    with pytest.raises(UndefinedMetricError, match="nc3_duality: needs the classifier's weight"):
+        metric["nc3_duality"].compute()

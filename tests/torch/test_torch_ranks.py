@@ -7,11 +7,12 @@ import torch.distributed as dist
 from torch import multiprocessing
 
 from ncollapse.metrics import measure
-from ncollapse.torch import NeuralCollapse
+from ncollapse.torch import NeuralCollapse, measure_model
 
 K, D, COUNT = 5, 24, 600
 WORLD = 2
 PRESET = ("nc1_pinv", "nc1_quotient", "cdnv", "directional_collapse", "nc2_etf_means")
+MODEL_PRESET = ("nc1_quotient", "nc3_duality", "nc4_agreement", "classifier_accuracy")
 
 
 def shards(seed=0):
@@ -29,6 +30,11 @@ def shards(seed=0):
         )
         for r in range(WORLD)
     ]
+
+
+def classifier():
+    torch.manual_seed(1)
+    return torch.nn.Sequential(torch.nn.Linear(D, D), torch.nn.Linear(D, K))
 
 
 def fed(metric, features, labels):
@@ -54,6 +60,18 @@ def everything(rank):
         fed(only_one, features.double(), labels)
     only_one._update_count = 1
     found["one rank has data"] = only_one.compute()
+
+    parts = [(features[i : i + 64], labels[i : i + 64]) for i in range(0, len(features), 64)]
+    model = classifier()
+    joint = measure_model(model, parts, layers=["0"], preset=MODEL_PRESET)
+    found["model"] = joint.metrics
+    found["model samples"] = [joint.features.num_samples, joint.layers["0"].num_samples]
+    found["model alone"] = measure_model(model, parts, sync=False).features.num_samples
+    against = measure_model(model, parts, preset=MODEL_PRESET, against=joint)
+    found["model against"] = against.metrics
+    found["model, one empty"] = measure_model(
+        model, parts if rank else [], preset=MODEL_PRESET
+    ).metrics
 
     stepwise = NeuralCollapse(K, D, preset=PRESET, dist_sync_on_step=True)
     found["step"] = stepwise(features[:128], labels[:128])
@@ -123,3 +141,20 @@ def test_forward_synchronised_at_every_step(results):
     for found in results:
         assert floats(found["step"]) == pytest.approx(expected, rel=1e-4)
         assert floats(found["after steps"]) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("what", ["model", "model against"])
+def test_measuring_a_model_gives_the_numbers_of_all_ranks(results, what):
+    whole = [torch.cat(part) for part in zip(*shards(), strict=True)]
+    expected = measure_model(classifier(), [whole], preset=MODEL_PRESET).metrics
+    for found in results:
+        assert found[what] == pytest.approx(expected, rel=1e-4)
+        assert found["model samples"] == [COUNT, COUNT]
+    assert results[0]["model"] == results[1]["model"]
+    assert [found["model alone"] for found in results] == [len(part[0]) for part in shards()]
+
+
+def test_a_rank_whose_loader_is_empty_gets_the_numbers_too(results):
+    expected = measure_model(classifier(), [shards()[1]], preset=MODEL_PRESET).metrics
+    for found in results:
+        assert found["model, one empty"] == pytest.approx(expected, rel=1e-4)

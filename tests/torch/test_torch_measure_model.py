@@ -1,6 +1,7 @@
 """measure_model against the arrays it should have measured, and what it must leave untouched."""
 
 import math
+import random
 from types import SimpleNamespace
 
 import numpy as np
@@ -70,7 +71,9 @@ def test_one_pass_measures_the_head_and_the_layers(network):
     x, y = images()
     expected = literal_features(network, x)
     network.calls = 0
-    found = measure_model(network, batches(x, y), layers=["neck", "conv", "norm"], preset="all")
+    found = measure_model(
+        network, batches(x, y), layers=["neck", "conv", "norm"], preset="all", nc4=False
+    )
     assert found.head == "fc"
     assert found.forward_passes == network.calls == 3
     assert list(found.layers) == ["conv", "norm", "neck"]
@@ -102,8 +105,8 @@ def test_flattened_and_custom_pooling(network):
 def test_second_pass_only_when_asked(network):
     x, y = images()
     features = literal_features(network, x)["head"].double()
-    once = measure_model(network, batches(x, y))
-    twice = measure_model(network, batches(x, y), nc4=True, layers=["neck"], preset="all")
+    once = measure_model(network, batches(x, y), nc4=False)
+    twice = measure_model(network, batches(x, y), layers=["neck"], preset="all")
     assert (once.forward_passes, twice.forward_passes) == (3, 6)
     assert "nc4_agreement" not in once.metrics
     means = torch.stack([features[y == k].mean(0) for k in range(K)])
@@ -113,6 +116,20 @@ def test_second_pass_only_when_asked(network):
     assert twice.metrics["ncc_accuracy"] == float((nearest == y).double().mean())
     assert twice.metrics["classifier_accuracy"] == float((decided == y).double().mean())
     assert 0 < twice.layers["neck"].metrics["ncc_accuracy"] <= 1
+
+
+def test_a_preset_means_the_same_metrics_as_for_arrays(network):
+    x, y = images()
+    features = literal_features(network, x)["head"].double().numpy()
+    weight, bias = network.fc.weight.detach().numpy(), network.fc.bias.detach().numpy()
+    for preset in ("papyan2020", "hong2025", "ji2022", "wu2024"):
+        found = measure_model(network, batches(x, y), preset=preset)
+        expected = measure(features, y.numpy(), weight=weight, bias=bias, preset=preset)
+        assert found.metrics == pytest.approx(expected.metrics, rel=1e-4, abs=1e-6)
+    assert found.forward_passes == 6
+    once = measure_model(network, batches(x, y), nc4=False)
+    assert once.forward_passes == 3
+    assert "second pass" in once.features.undefined["nc4_agreement"]
 
 
 def test_nc4_is_added_to_a_preset_without_it(network):
@@ -138,13 +155,28 @@ def test_another_split_against_the_training_means(network):
         measure_model(network, batches(*test), layers=["conv"], against=reference)
 
 
+class Augmented(torch.utils.data.Dataset):
+    """Draws from the generators of Python and NumPy for every sample."""
+
+    def __init__(self, samples):
+        self.samples = samples
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        x, y = self.samples[index]
+        return x + random.random() * 1e-3 + np.random.rand() * 1e-3, y  # noqa: NPY002
+
+
 def test_mode_hooks_and_random_state_come_back(network):
     network.train()
     network.norm.eval()
     running = network.norm.running_mean.clone()
     state = torch.random.get_rng_state()
+    others = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
     loader = torch.utils.data.DataLoader(
-        torch.utils.data.TensorDataset(*images()), batch_size=16, shuffle=True
+        Augmented(torch.utils.data.TensorDataset(*images())), batch_size=16, shuffle=True
     )
     measure_model(network, loader, layers=["conv"], nc4=True)
     assert network.training
@@ -153,6 +185,7 @@ def test_mode_hooks_and_random_state_come_back(network):
     assert hooks(network) == 0
     assert torch.equal(network.norm.running_mean, running)
     assert torch.equal(torch.random.get_rng_state(), state)
+    assert others == (random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
     assert all(p.grad is None and p.requires_grad for p in network.parameters())
 
 
@@ -168,7 +201,7 @@ def interrupted_loader():
 def test_mode_and_hooks_come_back_after_an_exception(network):
     network.train()
     with pytest.raises(Interrupted):
-        measure_model(network, interrupted_loader(), layers=["conv"])
+        measure_model(network, interrupted_loader(), layers=["conv"], nc4=False)
     assert network.training
     assert network.drop.training
     assert hooks(network) == 0
@@ -317,6 +350,14 @@ def test_separation_of_a_model_ends_at_the_head(network):
     assert law.to_dict()["decay"] == law.decay
 
 
+def test_a_layer_that_is_the_input_of_the_head_counts_once(network):
+    plain = measure_model(network, batches(*images()), layers=["neck", "conv"]).separation_law()
+    layers = ["neck", "conv", "drop"]
+    law = measure_model(network, batches(*images()), layers=layers).separation_law()
+    assert law.layers == ("conv", "neck", "drop")
+    assert (law.decay, law.values) == (plain.decay, plain.values)
+
+
 def refused(match, model, loader, kind=ValueError, **options):
     with pytest.raises(kind, match=match):
         measure_model(model, loader, **options)
@@ -336,8 +377,8 @@ def test_refused_models(network):
     refused("layers names the module 'lost', which", network, loader, layers=["lost"])
     refused("not part of the model", network, loader, head=nn.Linear(2, 2))
     refused("head must be a module with a weight", network, loader, TypeError, head="conv")
-    refused("hook on 'unused' saw nothing", network, loader, layers=["unused"])
-    refused("hook on 'unused' saw nothing", network, loader, head="unused")
+    refused("'unused' did not run in the forward pass", network, loader, layers=["unused"])
+    refused("'unused' did not run in the forward pass", network, loader, head="unused")
     shared = nn.ReLU()
     repeated = nn.Sequential(nn.Flatten(), shared, nn.Linear(36, K), shared, nn.Linear(K, K))
     refused("'1' ran 2 times in one forward pass", repeated, loader, layers=["1"])
@@ -364,6 +405,13 @@ def test_refused_data(network):
     refused("loader must give pairs", network, [x], TypeError)
     refused("loader gives mappings with x but none of", network, [{"x": x}])
     refused("preset must be one of", network, batches(x, y), preset="nobody1999")
+    nothing = [(x[:0], y[:0])]
+    refused("loader gave no samples, or only labels that ignore_index", network, nothing)
+    refused("head must be a module or its name", network, batches(x, y), TypeError, head=3)
+    refused("against must be a ModelMeasurement", network, batches(x, y), TypeError, against=3)
+    refused("autocast must be a torch.dtype", network, batches(x, y), TypeError, autocast="bf16")
+    refused("classes must name 3 classes, not 2", network, batches(x, y), classes=["a", "b"])
+    refused("layers must be a list of names", network, batches(x, y), TypeError, layers="conv")
     refused("pool must be one of", network, batches(x, y), pool="max")
     refused("device is cuda, but the model is on cpu", network, batches(x, y), device="cuda")
 
@@ -385,7 +433,7 @@ def test_a_loader_that_changes_between_passes(network):
 def test_a_head_that_sees_sequences_needs_a_pool():
     model = nn.Sequential(nn.Embedding(11, D), nn.Linear(D, K))
     tokens, labels = torch.randint(11, (12, 5)), torch.arange(12) % K
-    refused("pass pool, a function", model, [(tokens, labels)], head="1")
+    refused("pass pool='last', or a function", model, [(tokens, labels)], head="1")
     found = measure_model(model, [(tokens, labels)], head="1", pool=lambda value: value[:, -1])
     with torch.no_grad():
         last = model[0](tokens)[:, -1].double().numpy()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "examples" / "train_and_watch.py"
+SCRIPT = Path(__file__).parents[2] / "examples" / "train_and_watch.py"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
