@@ -46,7 +46,8 @@ class _LateCommands(Mapping[str, Any]):
 
 class _Root(Group):
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings | {"commands": _LateCommands()})
+        super().__init__(**settings)
+        self.commands: Any = _LateCommands()
 
 
 app = typer.Typer(

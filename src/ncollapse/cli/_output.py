@@ -62,7 +62,9 @@ def _json_ready(value: Any, place: str, volatile: dict[str, Any]) -> Any:
         return kept
     if isinstance(value, (list, tuple)):
         return [_json_ready(inner, f"{place}{i}.", volatile) for i, inner in enumerate(value)]
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return float(value)
         return None if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
     if hasattr(value, "tolist"):  # an array or a scalar of NumPy
         return _json_ready(value.tolist(), place, volatile)
