@@ -71,7 +71,8 @@ def solution_near(
 
     Returns
     -------
-    ``(q,)`` fractions, or None when there is no solution (or, for large systems, none was found).
+    array or None
+        ``(q,)`` fractions; None when there is no solution (or, for large systems, none was found).
     """
     order, rank = pivot_order(floats)
     if matrix.size * min(matrix.shape) <= PYTHON_ELIMINATION:

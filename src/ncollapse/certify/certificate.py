@@ -164,7 +164,8 @@ def certify(
 
     Returns
     -------
-    `Certificate`; each class carries β or Farkas multipliers, and whether they are proven.
+    Certificate
+        Each class carries β or Farkas multipliers, and whether they are proven.
 
     Raises
     ------

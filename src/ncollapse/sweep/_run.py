@@ -98,6 +98,8 @@ def run_sweep(
     OSError
         The folder is unwritable, in use by another run, or its disk is full.
 
+    Notes
+    -----
     Whatever the error, the cells computed before it are on disk and readable. Finished cells that
     were lost or damaged on disk since are named in a warning and computed again.
     """
