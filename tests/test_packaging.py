@@ -19,6 +19,7 @@ from promises import PROMISES
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CITATION = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 TOOLS = {"all", "demo", "test", "lint", "docs", "bench"}
 
 
@@ -75,6 +76,19 @@ def test_the_metadata_say_where_the_project_lives_and_what_extras_there_are(whee
     }
     assert set(fields.get_all("Provides-Extra")) == {*EXTRAS, *TOOLS}
     assert fields["License-Expression"] == "Apache-2.0"
+
+
+def test_addresses_agree_and_every_paper_has_one():
+    (address,) = re.findall(r"^repository-code: (\S+)$", CITATION, flags=re.MULTILINE)
+    assert PROJECT["urls"]["Repository"] == address
+    assert f"repo_url: {address}\n" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    cited = re.findall(r"^    doi: (?:10\.48550/arXiv\.)?(\S+)$", CITATION, flags=re.MULTILINE)
+    assert len(cited) == CITATION.count("  - type: ")
+    papers = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
+    assert [number for number in cited if number not in papers] == []
+    rows = re.findall(r"^\| \w+\d{4} \|.*$", papers, flags=re.MULTILINE)
+    assert len(rows) == 6
+    assert [row for row in rows if "https://" not in row] == []
 
 
 def test_the_table_of_extras_is_that_of_the_package():
