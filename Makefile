@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 SETUP := pyproject.toml constraints.txt
 OUT ?= demo-report
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test lint docs bench packaging clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/ncollapse demo --out $(OUT)
@@ -24,6 +24,9 @@ docs: $(VENV)/.docs
 
 bench: $(VENV)/.bench
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+packaging: $(VENV)/.test
+	$(BIN)/python tests/promises.py
 
 $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)

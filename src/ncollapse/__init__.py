@@ -1,22 +1,33 @@
 """ncollapse predicts, watches, measures and certifies neural collapse.
 
-The map: what is listed here is public. Modules that need an optional library (JAX, PyTorch, Dask,
-Matplotlib) are imported when they are first asked for.
+The map: what is listed here is public. Everything is imported when it is first asked for, so that
+this import takes no time and needs no optional library (JAX, PyTorch, Dask, Matplotlib).
 """
 
 from importlib import import_module as _import_module
 from importlib.metadata import version as _version
-from types import ModuleType as _ModuleType
 from typing import TYPE_CHECKING as _TYPE_CHECKING
-
-from ncollapse import certify, data, geometry, metrics, theory, verdict
-from ncollapse.certify import Certificate, verify_certificate
-from ncollapse.data import Dataset
-from ncollapse.metrics import Measurement, SampleStats, measure
-from ncollapse.stats import ClassStats, ClassSummary
+from typing import Any as _Any
 
 if _TYPE_CHECKING:
-    from ncollapse import flow, models, papers, report, sweep, torch
+    from ncollapse import (
+        certify,
+        data,
+        flow,
+        geometry,
+        metrics,
+        models,
+        papers,
+        report,
+        sweep,
+        theory,
+        torch,
+        verdict,
+    )
+    from ncollapse.certify import Certificate, verify_certificate
+    from ncollapse.data import Dataset
+    from ncollapse.metrics import Measurement, SampleStats, measure
+    from ncollapse.stats import ClassStats, ClassSummary
 
 __version__ = _version("ncollapse")
 
@@ -44,11 +55,25 @@ __all__ = [
     "verify_certificate",
 ]
 
-_LATE = {"flow", "models", "papers", "report", "sweep", "torch"}
+_HOMES = {
+    "Certificate": "certify",
+    "ClassStats": "stats",
+    "ClassSummary": "stats",
+    "Dataset": "data",
+    "Measurement": "metrics",
+    "SampleStats": "metrics",
+    "measure": "metrics",
+    "verify_certificate": "certify",
+}
+"""The module that each name comes from; every other public name is a module itself."""
 
 
-def __getattr__(name: str) -> _ModuleType:
-    if name in _LATE:
+def __getattr__(name: str) -> _Any:
+    if name in _HOMES:
+        value = getattr(_import_module(f"ncollapse.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in __all__:
         return _import_module(f"ncollapse.{name}")
     raise AttributeError(f"module 'ncollapse' has no attribute {name!r}")
 

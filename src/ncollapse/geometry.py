@@ -26,13 +26,16 @@ def simplex_etf(num_classes: int, dim: int | None = None, *, seed: int | None = 
 
     Returns
     -------
-    ``(K, D)`` array of unit rows; D is K unless ``dim`` says otherwise.
+    array
+        ``(K, D)``, unit rows; D is K unless ``dim`` says otherwise.
 
     Raises
     ------
     ValueError
         K < 2, or D < K − 1 (K vectors with equal angles span K − 1 dimensions).
 
+    Examples
+    --------
     >>> simplex_etf(3) @ simplex_etf(3)[0]
     array([ 1. , -0.5, -0.5])
     """

@@ -71,8 +71,9 @@ def solution_near(
 
     Returns
     -------
-    ``(q,)`` fractions, or None when there is no solution (for large systems also where the basis
-    turns out dependent).
+    array or None
+        ``(q,)`` fractions; None when there is no solution (for large systems also where the basis
+        turns out dependent).
     """
     order, rank = pivot_order(floats)
     if matrix.size * min(matrix.shape) <= PYTHON_ELIMINATION:

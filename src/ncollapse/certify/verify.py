@@ -95,8 +95,8 @@ def _norms(rows: np.ndarray) -> np.ndarray:
 def smallest_singular_value_at_least(matrix: np.ndarray, bound: float) -> bool:
     """Prove σ_min ≥ ``bound`` for a matrix with full row rank by one Cholesky factorisation.
 
-    The computed Gram matrix differs from the exact one by at most γ_q‖M‖_F² in norm, and a
-    factorisation of p rows that ends shows its argument above −γ_{p+1}/(1 − γ_{p+1}) times its
+    The computed Gram matrix differs from the exact one by at most γ_q‖M‖²_F in norm, and a
+    factorisation of p rows that ends shows its argument above −γ/(1 − γ), γ of p + 1, times its
     trace; both are tripled here.
     """
     rows, columns = matrix.shape

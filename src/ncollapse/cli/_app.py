@@ -3,30 +3,59 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
 
 import typer
 
-from ncollapse.cli import _certify, _demo, _flow, _free, _measure, _reproduce
+from ncollapse._checks import explain_missing
+from ncollapse.cli._command import Command, Group
 from ncollapse.cli._output import INTERRUPTED
+
+_HOMES = {
+    "demo": ("_demo", "demo"),
+    "flow": ("_flow", "app"),
+    "measure": ("_measure", "measure"),
+    "certify": ("_certify", "certify"),
+    "boundary": ("_certify", "boundary"),
+    "minimiser": ("_free", "minimiser"),
+    "reproduce": ("_reproduce", "reproduce"),
+}
+
+
+class _LateCommands(Mapping[str, Any]):
+    """The commands by name, each imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        module, attribute = _HOMES[name]
+        home = getattr(import_module(f"ncollapse.cli.{module}"), attribute)
+        if not isinstance(home, typer.Typer):
+            function, home = home, typer.Typer(add_completion=False)
+            home.command(name, cls=Command)(function)
+        command = typer.main.get_command(home)
+        command.name = name
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_HOMES)
+
+    def __len__(self) -> int:
+        return len(_HOMES)
+
+
+class _Root(Group):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: Any = _LateCommands()
+
 
 app = typer.Typer(
     name="ncollapse",
     help="Predict, watch, measure and certify neural collapse.",
-    no_args_is_help=True,
-    add_completion=False,
+    cls=_Root,
     pretty_exceptions_enable=False,
 )
-app.command("demo")(_demo.demo)
-_flow.app.command("ulpm")(_free.ulpm)
-_flow.app.command("ufm")(_free.ufm)
-_flow.app.command("upfm-ce")(_free.upfm("upfm-ce"))
-_flow.app.command("upfm-l2")(_free.upfm("upfm-l2"))
-app.add_typer(_flow.app, name="flow")
-app.command("measure")(_measure.measure)
-app.command("certify")(_certify.certify)
-app.command("boundary")(_certify.boundary)
-app.command("minimiser")(_free.minimiser)
-app.command("reproduce")(_reproduce.reproduce)
 
 
 @app.callback(invoke_without_command=True)
@@ -61,7 +90,9 @@ def _explain(error: Exception) -> str | None:
     """One line for an error of the caller's; None for a defect of the program."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    if isinstance(error, (ValueError, TypeError, OSError, ModuleNotFoundError)):
+    if isinstance(error, ModuleNotFoundError):
+        return explain_missing(error)
+    if isinstance(error, (ValueError, TypeError, OSError)):
         return str(error)
     usage = getattr(error, "format_message", None)  # typer's own, which share no public base class
     return None if usage is None else usage()

@@ -7,37 +7,34 @@ from typing import Annotated
 
 import typer
 
-from ncollapse._checks import prepare_folder
-from ncollapse.cli._output import (
-    INTERRUPTED,
-    flow_progress,
-    print_facts,
-    print_json,
-    print_verdicts,
-)
+from ncollapse.cli._flow import finish_relu2
+from ncollapse.cli._output import flow_progress
+from ncollapse.cli._runs import Html, Json, Rtol, Save, Seed, Until, Width, check_outputs
 
 
 def demo(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("demo-report"),
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of IDX files; the packaged digits if not given.")
     ] = None,
     classes: Annotated[str, typer.Option(help="Labels to use, with commas.")] = "0,1,2",
     per_class: Annotated[int, typer.Option(min=2, help="Images of each class.")] = 60,
-    width: Annotated[int, typer.Option(help="Neurons.")] = 48,
+    width: Width = 48,
     init: Annotated[float, typer.Option(help="Norm of the initial input weights.")] = 1e-3,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the initialisation.")] = 0,
-    until: Annotated[float, typer.Option(help="Stop at this log(1/L).")] = 300.0,
-    rtol: Annotated[float, typer.Option(help="Tolerance of the integrator.")] = 2e-3,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    seed: Seed = 0,
+    until: Until = 300.0,
+    rtol: Rtol = 2e-3,
+    html: Html = None,
+    save: Save = None,
+    json: Json = False,
 ) -> int:
     """Predict, watch, measure and judge a shallow ReLU network on real digits."""
     from ncollapse.data import load_images
     from ncollapse.papers import min2025
-    from ncollapse.report import write_report
 
     labels = _labels(classes)
-    prepare_folder(out)
+    check_outputs(context.params)
     data = load_images(labels, per_class, folder=data_dir).centred()
     with flow_progress("demo") as on_progress:
         run = min2025.run(
@@ -49,28 +46,7 @@ def demo(
             rtol=rtol,
             on_progress=on_progress,
         )
-    files = write_report(run, out)
-    if json:
-        arguments = {
-            "out": str(out),
-            "data_dir": None if data_dir is None else str(data_dir),
-            "classes": labels,
-            "per_class": per_class,
-            "width": width,
-            "init": init,
-            "seed": seed,
-            "until": until,
-            "rtol": rtol,
-        }
-        print_json({**run.to_dict(), "files": [str(file) for file in files]}, arguments)
-    else:
-        print_facts(f"{data.name}, classes {classes}", run.facts())
-        print_verdicts(run.verdicts)
-        typer.echo(f"Report: {files[0]}")
-    if run.trajectory.interrupted:
-        typer.echo(f"ncollapse: {run.trajectory.stopped} The report shows it.", err=True)
-        return INTERRUPTED
-    return 0
+    return finish_relu2(context, run, f"{data.name}, classes {classes}")
 
 
 def _labels(text: str) -> list[int]:

@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ncollapse.cli._output import (
-    INTERRUPTED,
-    flow_progress,
-    print_facts,
-    print_json,
-    print_verdicts,
+from ncollapse.cli import _free
+from ncollapse.cli._command import Command, Group
+from ncollapse.cli._output import flow_progress, print_facts, print_verdicts
+from ncollapse.cli._runs import (
+    Html,
+    Json,
+    Out,
+    Rtol,
+    Save,
+    Seed,
+    Until,
+    Width,
+    check_outputs,
+    finish,
 )
 
-app = typer.Typer(help="Follow gradient flow to the end of time.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from ncollapse.papers.min2025 import Run
+
+app = typer.Typer(help="Follow gradient flow to the end of time.", cls=Group, add_completion=False)
 
 
-@app.command("relu2")
+@app.command("relu2", cls=Command)
 def relu2(
+    context: typer.Context,
     data: Annotated[Path, typer.Option(help="npz file with inputs (N, d) and labels (N,).")],
-    width: Annotated[int, typer.Option(help="Neurons.")] = 48,
+    width: Width = 48,
     init: Annotated[float, typer.Option(help="Norm of the initial input weights.")] = 1e-6,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the initialisation.")] = 0,
-    until: Annotated[float, typer.Option(help="Stop at this log(1/L).")] = 300.0,
+    seed: Seed = 0,
+    until: Until = 300.0,
     centre: Annotated[bool, typer.Option(help="Subtract the mean of the inputs first.")] = False,
-    rtol: Annotated[float, typer.Option(help="Tolerance of the integrator.")] = 1e-5,
+    rtol: Rtol = 1e-5,
     max_steps: Annotated[int, typer.Option(min=1, help="Most integrator steps.")] = 100_000,
-    save: Annotated[Path | None, typer.Option(help="npz file to write the path to.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    out: Out = None,
+    html: Html = None,
+    save: Save = None,
+    json: Json = False,
 ) -> int:
     """Two-layer ReLU network on labelled data, against what min2025 predicts for it."""
     from ncollapse.data import load_npz
@@ -37,6 +51,7 @@ def relu2(
 
     dataset = load_npz(data, least_per_class=2)
     dataset = dataset.centred() if centre else dataset
+    check_outputs(context.params)
     with flow_progress("relu2") as on_progress:
         run = min2025.run(
             dataset,
@@ -48,26 +63,25 @@ def relu2(
             max_steps=max_steps,
             on_progress=on_progress,
         )
-    interrupted = run.trajectory.interrupted
-    if interrupted and save is None:
-        save = Path(f"interrupted-relu2-seed-{seed}.npz")
-    if save is not None:
-        run.trajectory.save(save)
-    if json:
-        arguments = {
-            "data": str(data),
-            "width": width,
-            "init": init,
-            "seed": seed,
-            "until": until,
-            "centre": centre,
-            "rtol": rtol,
-            "max_steps": max_steps,
-        }
-        print_json(run.to_dict(), arguments)
-    else:
-        print_facts(f"relu2 on {dataset.name}", run.facts())
+    return finish_relu2(context, run, f"relu2 on {dataset.name}")
+
+
+def finish_relu2(context: typer.Context, run: Run, title: str) -> int:
+    """`finish` for a run of min2025: its facts, its verdicts and its page."""
+
+    def make_page():
+        from ncollapse.report import build_page
+
+        return build_page(run)
+
+    def show() -> None:
+        print_facts(title, run.facts())
         print_verdicts(run.verdicts)
-    if interrupted:
-        typer.echo(f"ncollapse: {run.trajectory.stopped} The path is in {save}.", err=True)
-    return INTERRUPTED if interrupted else 0
+
+    return finish(context, run.trajectory, run.to_dict(), make_page, show)
+
+
+app.command("ulpm", cls=Command)(_free.ulpm)
+app.command("ufm", cls=Command)(_free.ufm)
+app.command("upfm-ce", cls=Command)(_free.upfm("upfm-ce"))
+app.command("upfm-l2", cls=Command)(_free.upfm("upfm-l2"))

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ncollapse.cli._output import (
-    INTERRUPTED,
-    check_writable_file,
-    flow_progress,
-    print_facts,
-    print_json,
-)
+from ncollapse.cli._output import flow_progress, print_facts, print_json
+from ncollapse.cli._runs import Html, Json, Out, Rtol, Save, Seed, Until, check_outputs, finish
 
 if TYPE_CHECKING:
     from ncollapse.unconstrained import FreeRun
@@ -21,29 +15,29 @@ if TYPE_CHECKING:
 Classes = Annotated[int, typer.Option(help="Number of classes K.")]
 PerClass = Annotated[int, typer.Option(help="Samples of each class n.")]
 Dim = Annotated[int, typer.Option(help="Feature dimension D.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of the start.")]
 Init = Annotated[float, typer.Option(help="Norm of the weights and of the features at the start.")]
-Until = Annotated[float, typer.Option(help="Stop at this log(1/L).")]
 LambdaW = Annotated[float, typer.Option(help="Regularisation of the weights.")]
 LambdaH = Annotated[float, typer.Option(help="Regularisation of the features.")]
-Html = Annotated[Path | None, typer.Option(help="HTML page to write, for 3 or 4 classes.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def ulpm(
+    context: typer.Context,
     classes: Classes = 5,
     per_class: PerClass = 10,
     dim: Dim = 20,
     seed: Seed = 0,
     init: Init = 1.0,
     until: Until = 400.0,
+    rtol: Rtol = 1e-7,
+    out: Out = None,
     html: Html = None,
+    save: Save = None,
     json: Json = False,
 ) -> int:
     """Layer-peeled model with cross-entropy (ji2022), to the end of time."""
     from ncollapse.unconstrained import flow_ulpm
 
-    _check_page(html, classes)
+    _check_outputs(context, classes)
     with flow_progress("ulpm") as progress:
         run = flow_ulpm(
             num_classes=classes,
@@ -52,25 +46,30 @@ def ulpm(
             seed=seed,
             init=init,
             until=until,
+            rtol=rtol,
             on_progress=progress,
         )
-    return _show(run, html, json)
+    return _finish(context, run)
 
 
 def ufm(
+    context: typer.Context,
     classes: Classes = 3,
     per_class: PerClass = 3,
     dim: Dim = 15,
     seed: Seed = 0,
     init: Init = 1e-2,
     until: Until = 32.0,
+    rtol: Rtol = 1e-9,
+    out: Out = None,
     html: Html = None,
+    save: Save = None,
     json: Json = False,
 ) -> int:
     """Unconstrained features with squared loss and bias (mixon2022)."""
     from ncollapse.unconstrained import flow_ufm
 
-    _check_page(html, classes)
+    _check_outputs(context, classes)
     with flow_progress("ufm") as progress:
         run = flow_ufm(
             num_classes=classes,
@@ -79,15 +78,17 @@ def ufm(
             seed=seed,
             init=init,
             until=until,
+            rtol=rtol,
             on_progress=progress,
         )
-    return _show(run, html, json)
+    return _finish(context, run)
 
 
 def upfm(name: str) -> Any:
     """The command of one positive-feature model."""
 
     def command(
+        context: typer.Context,
         lambda_w: LambdaW,
         lambda_h: LambdaH,
         classes: Classes = 3,
@@ -96,12 +97,15 @@ def upfm(name: str) -> Any:
         seed: Seed = 0,
         init: Init = 1.0,
         until: Annotated[float | None, typer.Option(help="Stop at this time.")] = None,
+        rtol: Rtol = 1e-7,
+        out: Out = None,
         html: Html = None,
+        save: Save = None,
         json: Json = False,
     ) -> int:
         from ncollapse.unconstrained import flow_upfm
 
-        _check_page(html, classes)
+        _check_outputs(context, classes)
         with flow_progress(name) as progress:
             run = flow_upfm(
                 name,
@@ -113,15 +117,17 @@ def upfm(name: str) -> Any:
                 seed=seed,
                 init=init,
                 until=until,
+                rtol=rtol,
                 on_progress=progress,
             )
-        return _show(run, html, json)
+        return _finish(context, run)
 
     command.__doc__ = f"Positive features, {name} (hong2025 Theorem 2), beside its minimiser."
     return command
 
 
 def minimiser(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="upfm-ce or upfm-l2.")],
     lambda_w: LambdaW,
     lambda_h: LambdaH,
@@ -132,39 +138,34 @@ def minimiser(
     """Global minimiser of positive features in closed form (hong2025 Theorem 2)."""
     from ncollapse.theory.minimisers import minimiser as closed_form
 
-    arguments = {"classes": classes, "per_class": per_class}
-    arguments |= {"lambda_w": lambda_w, "lambda_h": lambda_h, "model": model}
-    found = closed_form(
+    predicted = closed_form(
         model, num_classes=classes, per_class=per_class, lambda_w=lambda_w, lambda_h=lambda_h
     ).to_dict()
     if json:
-        print_json(found, arguments)
+        print_json(predicted, context.params)
     else:
-        print_facts(f"Global minimiser of {model}", _rows(found))
+        print_facts(f"Global minimiser of {model}", _rows(predicted))
 
 
-def _check_page(html: Path | None, classes: int) -> None:
-    if html is not None:
+def _check_outputs(context: typer.Context, classes: int) -> None:
+    if context.params["html"] is not None or context.params["out"] is not None:
         from ncollapse.report.free_features import check_page
 
         check_page(classes)
-        check_writable_file("--html", html)
+    check_outputs(context.params)
 
 
-def _show(run: FreeRun, html: Path | None, json: bool) -> int:
-    if html is not None:
-        from ncollapse.report.free_features import write_free_features
+def _finish(context: typer.Context, run: FreeRun) -> int:
+    def make_page():
+        from ncollapse.report.free_features import free_features_page
 
-        write_free_features(run, html)
+        return free_features_page(run)
+
     record = run.to_dict()
-    if json:
-        print_json(record, record["arguments"])
-    else:
-        print_facts(f"{record['arguments']['model']}, seed {record['seed']}", _rows(record))
-    if run.trajectory.interrupted:
-        typer.echo(f"ncollapse: {run.trajectory.stopped}", err=True)
-        return INTERRUPTED
-    return 0
+    title = f"{context.info_name}, seed {record['seed']}"
+    return finish(
+        context, run.trajectory, record, make_page, lambda: print_facts(title, _rows(record))
+    )
 
 
 def _rows(record: dict[str, Any]) -> list[tuple[str, str]]:

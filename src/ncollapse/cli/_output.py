@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -21,16 +22,53 @@ from rich.progress import (
 from rich.table import Table
 
 from ncollapse import __version__
-from ncollapse.verdict import Verdict
+
+if TYPE_CHECKING:
+    from ncollapse.verdict import Verdict
 
 INTERRUPTED = 130
+VOLATILE = ("compile_seconds", "seconds")
+"""Names of facts that differ from run to run, wherever they stand in a result."""
 
 
-def print_json(result: dict[str, Any], arguments: dict[str, Any]) -> None:
-    """One sorted JSON object with the version and the arguments in it."""
-    record = {**result, "version": __version__, "arguments": arguments}
+def print_json(result: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
+    """One sorted JSON object: the result with the version and the arguments in it.
+
+    What differs from run to run stands apart in ``volatile``, under the place that it was taken
+    from, such as ``classes.0.seconds``; all else is the same whenever the command is. A NaN becomes
+    null and an infinity the string ``Infinity`` or ``-Infinity``, since JSON has neither.
+    """
+    volatile: dict[str, Any] = {}
+    asked = {name: value for name, value in arguments.items() if name != "json"}
+    record = {
+        **_json_ready(result, "", volatile),
+        "arguments": _json_ready(asked, "", {}),
+        "version": __version__,
+        "volatile": volatile,
+    }
     json.dump(record, sys.stdout, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
     print()
+
+
+def _json_ready(value: Any, place: str, volatile: dict[str, Any]) -> Any:
+    if isinstance(value, Mapping):
+        kept = {}
+        for key, inner in value.items():
+            ready = _json_ready(inner, f"{place}{key}.", volatile)
+            if key in VOLATILE:
+                volatile[f"{place}{key}"] = ready
+            else:
+                kept[str(key)] = ready
+        return kept
+    if isinstance(value, (list, tuple)):
+        return [_json_ready(inner, f"{place}{i}.", volatile) for i, inner in enumerate(value)]
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return float(value)
+        return None if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
+    if hasattr(value, "tolist"):  # an array or a scalar of NumPy
+        return _json_ready(value.tolist(), place, volatile)
+    return str(value) if isinstance(value, Path) else value
 
 
 def print_facts(title: str, facts: Iterable[tuple[str, str]]) -> None:

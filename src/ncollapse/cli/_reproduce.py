@@ -14,6 +14,7 @@ from ncollapse.cli._output import print_json, print_verdicts
 
 
 def reproduce(
+    context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="Such as hong2025.figure1.")] = None,
     show: Annotated[bool, typer.Option("--list", help="List what there is.")] = False,
     scale: Annotated[str, typer.Option(help="quick, or paper for its own settings.")] = "quick",
@@ -31,13 +32,12 @@ def reproduce(
     if name not in known:
         raise ValueError(f"there is no experiment {name!r}; there are {', '.join(known)}")
     folder = prepare_folder(Path(f"{name}-{scale}") if out is None else out)
-    found = known[name].run(scale, folder, scheduler)
+    result = known[name].run(scale, folder, scheduler)
     if json:
-        arguments = {"name": name, "scale": scale, "out": str(folder), "scheduler": scheduler}
-        print_json(found.to_dict(), arguments)
+        print_json(result.to_dict(), context.params | {"out": folder})
         return
-    print_verdicts(found.claims)
-    for file in found.files:
+    print_verdicts(result.claims)
+    for file in result.files:
         typer.echo(file)
 
 

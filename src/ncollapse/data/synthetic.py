@@ -33,7 +33,8 @@ def gaussian_mixture(
 
     Returns
     -------
-    `Dataset` with the samples of class 0 first, then class 1, and so on.
+    Dataset
+        The samples of class 0 first, then class 1, and so on.
     """
     centres = np.asarray(means, dtype=np.float64)
     if centres.ndim != 2 or 0 in centres.shape:

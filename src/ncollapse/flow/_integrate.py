@@ -70,13 +70,15 @@ def gradient_flow(
     on_progress
         Called now and then with (s, log(1/L)).
 
-    An interrupt (KeyboardInterrupt) ends the run and returns what was computed, with ``reached``
-    False and the interruption as the reason.
-
     Raises
     ------
     ValueError
         A goal beyond `REACHABLE` or not above the start's log(1/L), a zero or non-finite start.
+
+    Notes
+    -----
+    An interrupt (KeyboardInterrupt) ends the run and returns what was computed, with ``reached``
+    False and the interruption as the reason.
     """
     check_positive("rtol", rtol)
     solver = diffrax.Bosh3() if solver is None else solver

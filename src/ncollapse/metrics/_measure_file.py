@@ -37,6 +37,8 @@ def measure_file(
     progress
         Called with ("first pass" or "second pass", rows done, rows in all) after each batch.
 
+    Notes
+    -----
     The labels are row numbers of the weight when they all are 0 … K−1. Otherwise there must be
     as many distinct labels as rows, and they are taken in ascending order.
 

@@ -141,7 +141,7 @@ def nc2_etf_uncentred_means(summary: ClassSummary) -> float:
     presets=("hong2025",),
 )
 def nc2_etf_weight(weight: Array | Frame) -> float:
-    """‖WWᵀ/‖WWᵀ‖_F − C_K/√(K−1)‖_F (Zhu 2021; hong2025 (3.3) NC_{2,W})."""
+    """‖WWᵀ/‖WWᵀ‖_F − C_K/√(K−1)‖_F (Zhu 2021; hong2025 (3.3) ``NC_{2,W}``)."""
     frame = weight_rows(weight)
     with exact(frame.array):
         return gram_distance(frame, frame, "etf")
@@ -153,7 +153,7 @@ def nc2_etf_weight(weight: Array | Frame) -> float:
     presets=("hong2025", "min2025"),
 )
 def nc2_orthogonal_means(summary: ClassSummary) -> float:
-    """‖G/‖G‖_F − I/√K‖_F, G the Gram matrix of the uncentred means (hong2025 (3.3) NC_{2,H̄})."""
+    """‖G/‖G‖_F − I/√K‖_F, G the Gram matrix of the uncentred means (hong2025 (3.3) ``NC_{2,H̄}``)."""
     with exact(summary.means):
         frame = uncentred_means(summary)
         return gram_distance(frame, frame, "orthogonal")

@@ -257,7 +257,7 @@ def free_start(
         )
     if scale == 0:
         raise ValueError(
-            "the initial norm must be positive: at zero the loss has a saddle that the flow never leaves"
+            "scale must be positive: at zero the loss has a saddle that the flow never leaves"
         )
     check_positive("scale", scale)
     generator = np.random.default_rng(seed)

@@ -128,7 +128,8 @@ def neuron_groups(active: jax.Array, one_hot: jax.Array) -> jax.Array:
 
     Returns
     -------
-    ``(h,)`` int8.
+    array
+        ``(h,)`` int8.
     """
     counts = active.astype(one_hot.dtype).T @ one_hot
     total = jnp.sum(counts, axis=1)

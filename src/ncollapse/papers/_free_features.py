@@ -8,42 +8,37 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
 from ncollapse.papers._registry import Findings
 from ncollapse.papers._style import theme
-from ncollapse.papers.hong2025.minimisers import plot_theorem2
-from ncollapse.papers.hong2025.minimisers import theorem2 as compute_theorem2
-from ncollapse.papers.ji2022 import example31 as compute_example31
-from ncollapse.papers.ji2022 import figure2 as compute_ji
-from ncollapse.papers.ji2022 import plot_example31, plot_figure2
-from ncollapse.papers.mixon2022 import (
-    OPTIMISERS,
-    FinalErrors,
-    figures,
-    final_errors,
-    plot_figure1,
-    plot_final_errors,
-)
-from ncollapse.papers.mixon2022 import plot_figure2 as plot_mixon
+
+if TYPE_CHECKING:
+    from ncollapse.papers.mixon2022 import FinalErrors
 
 
 def mixon_figure1(*, scale: str, out: Path, scheduler: str | None) -> Findings:
     """Errors in SNC1, SNC2 and SNC3 from several small starts."""
+    from ncollapse.papers.mixon2022 import figures, plot_figure1
+
     settings = {"sizes": (1e-1, 1e-2)} if scale == "quick" else {}
     return _run("figure1", figures, settings, _flat(plot_figure1), (1, 3), out, scheduler)
 
 
 def mixon_figure2(*, scale: str, out: Path, scheduler: str | None) -> Findings:
     """Distance to the invariant subspace from the same starts."""
+    from ncollapse.papers.mixon2022 import figures, plot_figure2
+
     settings = {"sizes": (1e-1, 1e-2)} if scale == "quick" else {}
-    return _run("figure2", figures, settings, _first(plot_mixon), (1, 1), out, scheduler)
+    return _run("figure2", figures, settings, _first(plot_figure2), (1, 1), out, scheduler)
 
 
 def mixon_final_errors(*, scale: str, out: Path, scheduler: str | None) -> Findings:
     """Final errors against the size of the start: the flow beside three optimisers."""
+    from ncollapse.papers.mixon2022 import OPTIMISERS, final_errors, plot_final_errors
+
     settings: dict[str, Any] = {"optimisers": OPTIMISERS}
     if scale == "quick":
         settings |= {"optimisers": {}, "sizes": (1e-1, 1e-2), "seeds": (0,)}
@@ -58,20 +53,27 @@ def mixon_final_errors(*, scale: str, out: Path, scheduler: str | None) -> Findi
 
 def ji_figure2(*, scale: str, out: Path, scheduler: str | None) -> Findings:
     """Four metrics of the layer-peeled model over log log t, with gradient descent beside."""
+    from ncollapse.papers.ji2022 import figure2, plot_figure2
+
     settings = {"epochs": 2_000} if scale == "quick" else {}
-    return _run("figure2", compute_ji, settings, _flat(plot_figure2), (2, 2), out, scheduler)
+    return _run("figure2", figure2, settings, _flat(plot_figure2), (2, 2), out, scheduler)
 
 
 def ji_example31(*, scale: str, out: Path, scheduler: str | None) -> Findings:
     """A KKT point that is not optimal, and the way down from it."""
-    return _run("example31", compute_example31, {}, _first(plot_example31), (1, 1), out, scheduler)
+    from ncollapse.papers.ji2022 import example31, plot_example31
+
+    return _run("example31", example31, {}, _first(plot_example31), (1, 1), out, scheduler)
 
 
 def theorem2(*, scale: str, out: Path, scheduler: str | None) -> Findings:
     """Where flows of the positive-feature models end, against the closed forms."""
+    from ncollapse.papers.hong2025.minimisers import plot_theorem2
+    from ncollapse.papers.hong2025.minimisers import theorem2 as compute
+
     settings = {"shares": (0.2, 0.8, 1.1), "seeds": (0, 1)} if scale == "quick" else {}
     draw = _flat(plot_theorem2)
-    return _run("theorem2", compute_theorem2, settings, draw, (1, 2), out, scheduler)
+    return _run("theorem2", compute, settings, draw, (1, 2), out, scheduler)
 
 
 def _run(

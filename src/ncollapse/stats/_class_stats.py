@@ -58,6 +58,8 @@ class ClassStats:
     buffer_rows
         Samples that share one product (by default 8192, within 128 MiB).
 
+    Notes
+    -----
     Features in float16 or bfloat16 are computed in float32; sums are float64. The statistics
     live in the array library and on the device of the first batch.
     """

@@ -13,7 +13,8 @@ import numpy as np
 
 Coordinate = bool | int | float | str
 Cell = dict[str, Coordinate]
-RESERVED = ("done", "seed")
+RESERVED = ("done", "failed", "seed")
+MAX_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Grid:
         ------
         ValueError
             No dimension, a dimension without values, a value that occurs twice (named), a number
-            that is not finite, a name that is no Python identifier or is ``done`` or ``seed``.
+            that is not finite, a name that is no Python identifier or is ``done``, ``failed`` or
+            ``seed``.
         TypeError
             Values that are not all numbers, all strings or all booleans.
         """
@@ -76,6 +78,14 @@ def cell_seed(seed: int, cell: Cell, seed_dims: Sequence[str]) -> int:
     key = [[name, _canonical(cell[name])] for name in sorted(seed_dims)]
     digest = hashlib.sha256(json.dumps([seed, key]).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def name_cells(cells: Sequence[Cell]) -> str:
+    """How many cells, and the first of them by name, as the start of a sentence."""
+    named = ", ".join(map(str, cells[:MAX_NAMED]))
+    more = f" and {len(cells) - MAX_NAMED} more" if len(cells) > MAX_NAMED else ""
+    noun, verb = ("cell", "is") if len(cells) == 1 else ("cells", "are")
+    return f"{len(cells)} {noun} ({named}{more}) {verb}"
 
 
 def _coordinates(name: str, values: Iterable[Any]) -> tuple[Coordinate, ...]:

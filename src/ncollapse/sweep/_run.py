@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -24,8 +25,8 @@ from rich.progress import (
 
 from ncollapse._checks import check_positive
 from ncollapse.sweep import _store
-from ncollapse.sweep._grid import RESERVED, Grid, cell_seed
-from ncollapse.sweep._workers import CellError, Job, Outcome, Pool, Task, open_pool
+from ncollapse.sweep._grid import RESERVED, Grid, cell_seed, name_cells
+from ncollapse.sweep._workers import CellError, Failure, Job, Outcome, Pool, Task, open_pool
 
 SECONDS_PER_TASK = 0.25
 
@@ -42,6 +43,7 @@ def run_sweep(
     workers: int | None = None,
     scheduler: str | None = None,
     timeout: float = 30.0,
+    on_error: Literal["raise", "skip"] = "raise",
 ) -> xr.Dataset:
     """Evaluate ``function(**cell, **arguments, seed=…)`` in every cell of a grid, once.
 
@@ -73,10 +75,15 @@ def run_sweep(
         Address of a Dask scheduler to use instead of a local cluster.
     timeout
         Seconds to wait for the scheduler and for its first worker.
+    on_error
+        What a cell does whose function raises or whose workers die: ``"raise"`` ends the sweep
+        with a `CellError`; ``"skip"`` goes on without it, and warns at the end. Either way it is
+        marked in the variable ``failed``, and tried again by the next run.
 
     Returns
     -------
-    Dataset of the outputs over ``dims``, as ``open_sweep(folder)`` gives.
+    xarray.Dataset
+        The outputs over ``dims``, as ``open_sweep(folder)`` gives.
 
     Raises
     ------
@@ -84,13 +91,17 @@ def run_sweep(
         A grid with duplicate coordinates or other bad arguments; a folder that holds another sweep
         (the differences are named) or other files.
     CellError
-        The function raised or returned something else than its outputs; the cell is named.
+        The function raised, returned something else than its outputs, or killed every worker that
+        it ran on; the cell is named.
     ConnectionError, TimeoutError
         The scheduler does not answer, or has no workers.
     OSError
         The folder is unwritable, in use by another run, or its disk is full.
 
-    Whatever the error, the cells computed before it are on disk and readable.
+    Notes
+    -----
+    Whatever the error, the cells computed before it are on disk and readable. Finished cells that
+    were lost or damaged on disk since are named in a warning and computed again.
     """
     grid = Grid.from_values(dims)
     given = dict(arguments or {})
@@ -101,13 +112,15 @@ def run_sweep(
             f"workers is {workers!r}: it must be at least 0, and None when a scheduler is given"
         )
     timeout = check_positive("timeout", timeout)
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error must be 'raise' or 'skip', but it is {on_error!r}")
     folder = Path(folder)
     with _store.locked(folder):
         _prepare(folder, grid, types, record)
         store = _store.CellStore(folder, grid)
         missing = store.missing()
         if missing:
-            job = Job(function, given, types)
+            job = Job(function, given, types, on_error)
             seeded = list(record["seed_dims"])
 
             def task(numbers: Sequence[int]) -> Task:
@@ -116,14 +129,19 @@ def run_sweep(
                 return Task(numbers, cells, seeds)
 
             with open_pool(job, workers, scheduler, timeout) as pool, _progress() as progress:
-                _drive(store, pool, missing, task, progress)
+                _drive(store, pool, missing, task, progress, on_error)
     return _store.read(folder)
 
 
 def open_sweep(folder: str | Path) -> xr.Dataset:
     """The results in ``folder``, finished or not: the variable ``done`` says which cells are there.
 
-    Raises ``FileNotFoundError`` when there is no sweep in it and ``ValueError`` when it is damaged.
+    Raises
+    ------
+    FileNotFoundError
+        There is no sweep in it.
+    ValueError
+        It is damaged; the finished cells whose values are lost are named.
     """
     return _store.read(Path(folder))
 
@@ -134,23 +152,33 @@ def _drive(
     missing: Sequence[int],
     make_task: Callable[[Sequence[int]], Task],
     progress: Progress,
+    on_error: str,
 ) -> None:
     total = store.grid.size
     bar = progress.add_task("cells", total=total, completed=total - len(missing))
     size, position = 1, 0
-    failed: Outcome | None = None
-    while (position < len(missing) and failed is None) or pool.busy():
-        while position < len(missing) and failed is None and pool.busy() < pool.slots():
+    failures: list[Failure] = []
+    while position < len(missing) or pool.busy():
+        while position < len(missing) and pool.busy() < pool.slots():
             pool.submit(make_task(missing[position : position + size]))
             position += size
         outcomes = pool.collect()
         results = [result for outcome in outcomes for result in outcome.results]
-        _write(store, results)
-        progress.advance(bar, len(results))
-        failed = failed or next((outcome for outcome in outcomes if outcome.failure), None)
-        size = _next_size(outcomes, size, len(missing) - position, pool.slots())
-    if failed is not None:
-        raise _cell_error(failed, store)
+        failed = [failure for outcome in outcomes for failure in outcome.failures]
+        _write(store, results, [failure.number for failure in failed])
+        progress.advance(bar, len(results) + len(failed))
+        failures += failed
+        size = _next_size(outcomes, size, len(missing) - position, max(1, pool.slots()))
+        if failures and on_error == "raise":
+            position = len(missing)
+    if failures and on_error == "raise":
+        raise _cell_error(failures[0], store)
+    if failures:
+        cells = [store.grid.cell(failure.number) for failure in failures]
+        warnings.warn(
+            f"{name_cells(cells)} skipped and marked in 'failed'; the first: {failures[0].message}",
+            stacklevel=3,
+        )
 
 
 def _next_size(outcomes: Sequence[Outcome], size: int, left: int, slots: int) -> int:
@@ -161,9 +189,11 @@ def _next_size(outcomes: Sequence[Outcome], size: int, left: int, slots: int) ->
     return max(1, min(fitting, 4 * size, -(-left // (2 * slots))))
 
 
-def _write(store: _store.CellStore, results: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+def _write(
+    store: _store.CellStore, results: Sequence[tuple[int, Mapping[str, Any]]], failed: Sequence[int]
+) -> None:
     try:
-        store.write(results)
+        store.write(results, failed)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -175,12 +205,12 @@ def _write(store: _store.CellStore, results: Sequence[tuple[int, Mapping[str, An
         ) from error
 
 
-def _cell_error(outcome: Outcome, store: _store.CellStore) -> CellError:
+def _cell_error(failure: Failure, store: _store.CellStore) -> CellError:
     error = CellError(
-        f"{outcome.failure} ({int(store.done.sum())} of {store.grid.size} cells are on disk)"
+        f"{failure.message} ({int(store.done.sum())} of {store.grid.size} cells are on disk)"
     )
-    if outcome.details:
-        error.add_note(outcome.details)
+    if failure.details:
+        error.add_note(failure.details)
     return error
 
 

@@ -8,13 +8,13 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ncollapse._checks import require
-from ncollapse.sweep._grid import Cell
+from ncollapse.sweep._grid import Cell, name_cells
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -26,6 +26,7 @@ class Job:
     function: Callable[..., Any]
     arguments: Mapping[str, Any]
     outputs: Mapping[str, np.dtype]
+    on_error: Literal["raise", "skip"] = "raise"
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,28 @@ class Task:
     cells: Sequence[Cell]
     seeds: Sequence[int | None]
 
+    def split(self) -> list[Task]:
+        """The same cells, each in a task of its own."""
+        parts = zip(self.numbers, self.cells, self.seeds, strict=True)
+        return [Task([number], [cell], [seed]) for number, cell, seed in parts]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell without a result: its number, what went wrong, and the traceback if there is one."""
+
+    number: int
+    message: str
+    details: str = ""
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """The cells of a task that were computed, the seconds taken, and the failure that ended it."""
+    """The cells of a task that were computed, the seconds taken, and the cells that failed."""
 
     results: Sequence[tuple[int, Mapping[str, Any]]]
     seconds: float
-    failure: str | None = None
-    details: str = ""
+    failures: Sequence[Failure] = ()
 
 
 class CellError(RuntimeError):
@@ -68,9 +82,10 @@ class Pool(Protocol):
 
 
 def run_task(job: Job, task: Task) -> Outcome:
-    """Compute the cells of a task with one BLAS thread; stop at the first that fails."""
+    """Compute the cells of a task with one BLAS thread; a failure ends it unless it is skipped."""
     start = time.perf_counter()
     results: list[tuple[int, Mapping[str, Any]]] = []
+    failures = []
     with one_thread():
         for number, cell, seed in zip(task.numbers, task.cells, task.seeds, strict=True):
             seeded = {} if seed is None else {"seed": seed}
@@ -78,10 +93,11 @@ def run_task(job: Job, task: Task) -> Outcome:
                 values = job.function(**cell, **job.arguments, **seeded)
                 results.append((number, check_values(values, job.outputs)))
             except Exception as error:
-                failure = f"the cell {cell} failed: {type(error).__name__}: {error}"
-                seconds = time.perf_counter() - start
-                return Outcome(results, seconds, failure, traceback.format_exc())
-    return Outcome(results, time.perf_counter() - start)
+                message = f"the cell {cell} failed: {type(error).__name__}: {error}"
+                failures.append(Failure(number, message, traceback.format_exc()))
+                if job.on_error == "raise":
+                    break
+    return Outcome(results, time.perf_counter() - start, failures)
 
 
 @contextlib.contextmanager
@@ -143,24 +159,33 @@ class InProcess:
 
 
 class OnCluster:
-    """Tasks on a Dask cluster. Tasks of a lost worker run again on another one."""
+    """Tasks on a Dask cluster. Tasks of a lost worker run again on another one.
+
+    A task is given up when workers keep dying around it. It may only have waited beside the one
+    that kills them, and of its cells at most one has killed: so each is then computed alone, with
+    nothing else in flight, and a cell that is given up once more is the one.
+    """
 
     def __init__(self, job: Job, client: Any, timeout: float) -> None:
         self.distributed = require("distributed", "sweep")
         self.job, self.client, self.timeout = job, client, timeout
         self.futures: dict[Any, Task] = {}
+        self.suspects: list[Task] = []
         self.known_slots = 2 * max(1, sum(client.nthreads().values()))
 
     def slots(self) -> int:
-        return self.known_slots
+        return 0 if self.suspects else self.known_slots
 
     def submit(self, task: Task) -> None:
         self.futures[self.client.submit(run_task, self.job, task, pure=False)] = task
 
     def busy(self) -> int:
-        return len(self.futures)
+        return len(self.futures) + len(self.suspects)
 
     def collect(self) -> list[Outcome]:
+        alone = not self.futures
+        if alone:
+            self.submit(self.suspects.pop(0))
         try:
             finished = self._wait()
             if any(future.cancelled() for future in finished):
@@ -175,8 +200,22 @@ class OnCluster:
         for future in finished:
             task = self.futures.pop(future)
             if future.status == "error":
-                outcomes.append(Outcome([], 0.0, self._lost(task, future.exception())))
+                outcomes += self._given_up(task, future.exception(), alone)
         return outcomes
+
+    def _given_up(self, task: Task, error: BaseException | None, alone: bool) -> list[Outcome]:
+        if not isinstance(error, self.distributed.KilledWorker):
+            reason = f"failed on the cluster: {type(error).__name__}: {error}"
+        elif not alone:
+            self.suspects += task.split()
+            return []
+        else:
+            reason = "failed: every worker that computed it died, as when memory runs out"
+        failures = [
+            Failure(number, f"the cell {cell} {reason}")
+            for number, cell in zip(task.numbers, task.cells, strict=True)
+        ]
+        return [Outcome([], 0.0, failures)]
 
     def _wait(self) -> list[Any]:
         idle_since = None
@@ -192,13 +231,27 @@ class OnCluster:
             self.known_slots = 2 * max(1, sum(workers.values()))
             idle_since = None if workers else (idle_since or time.monotonic())
             if idle_since is not None and time.monotonic() - idle_since > self.timeout:
-                raise ConnectionError(f"it has had no workers for {self.timeout:g} s")
+                raise ConnectionError(
+                    f"it has had no workers for {self.timeout:g} s{self._blamed()}"
+                )
 
-    def _lost(self, task: Task, error: BaseException | None) -> str:
-        return (
-            f"{len(task.cells)} cells from {task.cells[0]} on failed on the cluster: "
-            f"{type(error).__name__}: {error}"
-        )
+    def _blamed(self) -> str:
+        """The cells around which workers died most often, as the scheduler counts it."""
+
+        def deaths(dask_scheduler: Any) -> dict[str, int]:
+            return {str(key): task.suspicious for key, task in dask_scheduler.tasks.items()}
+
+        counts = self.client.run_on_scheduler(deaths)
+        most = max((counts.get(future.key, 0) for future in self.futures), default=0)
+        if most == 0:
+            return ""
+        cells = [
+            cell
+            for future, task in self.futures.items()
+            if counts.get(future.key) == most
+            for cell in task.cells
+        ]
+        return f"; they died computing one of these: {name_cells(cells)} suspect"
 
 
 @contextlib.contextmanager
@@ -231,6 +284,7 @@ def open_pool(
         return
     settings = {
         "distributed.comm.timeouts.connect": f"{timeout}s",
+        "distributed.scheduler.allowed-failures": 1,
         # without Dask's malloc setting, which gives every large array back to the system: on
         # matrices of 600 rows a third of the time went into that
         "distributed.nanny.pre-spawn-environ": dict.fromkeys(THREAD_VARIABLES, 1),

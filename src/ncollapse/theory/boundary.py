@@ -22,7 +22,7 @@ differs from it by O(σ² log 1/σ) at small and O(σ⁻²) at large noise."""
 
 @dataclass(frozen=True, eq=False)
 class PhaseBoundary:
-    """δ* for each noise level: collapse of the target class is feasible above, infeasible below.
+    """δ∗ for each noise level: collapse of the target class is feasible above, infeasible below.
 
     ``ratio`` has the shape of ``sigma``; ``minimiser`` (..., r) is the optimal a, the direction of
     the typical β at the transition within the span of the means.
@@ -47,10 +47,10 @@ def expected_square_excess(mean: Any, deviation: Any) -> Any:
 
 
 def phase_boundary(means: Any, sigma: Any, counts: Any = None, target: int = 0) -> PhaseBoundary:
-    """δ*(σ) = min_a 1 + ‖a‖² + σ⁻²[(−⟨μ_t, a⟩)₊² + Σ_{k≠t} (n_k/n_t) E(⟨μ_k, a⟩ + σ√(1+‖a‖²)g)₊²].
+    """δ∗(σ) = min_a 1 + ‖a‖² + σ⁻²[(−⟨μ_t, a⟩)₊² + Σ_{k≠t} (n_k/n_t) E(⟨μ_k, a⟩ + σ√(1+‖a‖²)g)₊²].
 
     For x = μ_k + σz, z ~ N(0, I_d), the class ``target`` can be mapped to 1 and all others below 0
-    with high probability iff d/n_t > δ* (Gaussian min–max comparison; the derivation is in
+    with high probability iff d/n_t > δ∗ (Gaussian min–max comparison; the derivation is in
     docs/certify.md). σ → ∞ gives (K + 1)/2 for equal sizes, hong2025's Gordon bound; σ → 0 gives 1
     when the target's mean is separated from the others. Noise beyond `NOISE_RANGE` times the means
     has the limit's δ* and its minimiser, scaled as the limit scales.

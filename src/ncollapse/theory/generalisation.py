@@ -182,7 +182,8 @@ def best_neuron(own: Any, rest: Any, mean: Any, sigma: float) -> BestNeuron | No
 
     Returns
     -------
-    None when no neuron with ⟨μ, β⟩ > 0 collapses the sample.
+    BestNeuron or None
+        None when no neuron with ⟨μ, β⟩ > 0 collapses the sample.
     """
     rows, others, centre = _check_sample(own, rest, mean)
     check_positive("sigma", sigma)

@@ -26,6 +26,8 @@ _ANGLES = math.pi / 4 * 0.5 ** np.arange(0.0, 40.0, 0.5)
 class EscapeDirection:
     """A tangent direction that lowers L on the sphere, with the decrease it achieves.
 
+    Attributes
+    ----------
     weight, features
         the direction, orthogonal to (W, H), of unit norm.
     kind
@@ -92,9 +94,10 @@ def escape_direction(
 
     Returns
     -------
-    ``None`` at a point that is optimal on its sphere: no direction passes the tolerance, or none
-    lowers log L by more than rounding. Theorem 3.4 has such points only at neural collapse with
-    ‖W‖ = ‖H‖.
+    EscapeDirection or None
+        None at a point that is optimal on its sphere: no direction passes the tolerance, or none
+        lowers log L by more than rounding. Theorem 3.4 has such points only at neural collapse with
+        ‖W‖ = ‖H‖.
 
     Raises
     ------

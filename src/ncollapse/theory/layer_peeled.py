@@ -24,6 +24,8 @@ _LOG_LOG_TWO = math.log(math.log(2.0))
 class ScaledDerivatives:
     """Cross-entropy seen through its logits, with its size divided out.
 
+    Attributes
+    ----------
     log_loss
         log L.
     gradient
@@ -54,6 +56,8 @@ class ScaledDerivatives:
 class KKTResiduals:
     """How nearly θ/√q_min is a KKT point of min ½‖θ‖² s.t. margins ≥ 1 (ji2022 Lemma B.1).
 
+    Attributes
+    ----------
     epsilon
         √(2(1−β)/γ̃), β the cosine between θ and −∇L.
     delta
@@ -164,7 +168,7 @@ def sphere_optimum(norm_squared: float, *, num_classes: int, per_class: int) -> 
 def log_loss_gap(
     weight: np.ndarray, features: np.ndarray, labels: np.ndarray | None = None
 ) -> float:
-    """log(L/L*) ≥ 0, L* the optimum on the sphere through (W, H) (ji2022 Theorem 3.3).
+    """log(L/L∗) ≥ 0, L∗ the optimum on the sphere through (W, H) (ji2022 Theorem 3.3).
 
     A gap that is negative within the rounding of log L is 0.
     """
@@ -179,9 +183,9 @@ def log_loss_gap(
 
 
 def loss_gap(weight: np.ndarray, features: np.ndarray, labels: np.ndarray | None = None) -> float:
-    """(L − L*)/L*, the gap of Theorem 3.3 relative to the optimum on the same sphere.
+    """(L − L∗)/L∗, the gap of Theorem 3.3 relative to the optimum on the same sphere.
 
-    Raises ``OverflowError`` when L/L* is beyond float64; :func:`log_loss_gap` always exists.
+    Raises ``OverflowError`` when L/L∗ is beyond float64; :func:`log_loss_gap` always exists.
     """
     return math.expm1(log_loss_gap(weight, features, labels))
 

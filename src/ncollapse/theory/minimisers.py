@@ -32,6 +32,8 @@ class Certificate:
     problem over Q = [[U, Z], [Zᵀ, V]] ⪰ 0, V ≥ 0. The point is optimal if a multiplier S ⪰ 0 of
     the cone has SQ = 0, and a multiplier B ≥ 0 of V ≥ 0 has ⟨B, V⟩ = 0 (hong2025 (4.2)).
 
+    Attributes
+    ----------
     smallest_eigenvalue
         of S, zero to rounding (Q has rank K, so S is singular there).
     complementarity
@@ -54,6 +56,8 @@ class Certificate:
 class Minimiser:
     """A global minimiser, up to the choice of the orthogonal frame that the means lie on.
 
+    Attributes
+    ----------
     a, b
         class means M̄ satisfy M̄M̄ᵀ = b I and WM̄ᵀ = a C_K (upfm-ce) or a I (upfm-l2).
         Both are 0 when regularisation wins: then W = 0, H = 0 is the minimiser.

@@ -31,7 +31,8 @@ def random_feature_kernel(inputs: Any, constant: float = MEAN_FEATURE) -> np.nda
 
     Returns
     -------
-    ``(N, N)`` symmetric matrix.
+    array
+        ``(N, N)``, symmetric.
     """
     rows = check_matrix("inputs", np.asarray(inputs, dtype=np.float64), columns="dimensions")
     norms = np.linalg.norm(rows, axis=1)

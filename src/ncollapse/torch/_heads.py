@@ -32,7 +32,9 @@ class SimplexETFHead(nn.Module):
     seed
         A uniformly random orientation; without it the ETF lies in the first K coordinates.
 
-    Source: papyan2020, simplex ETF; Zhu 2021, fixed classifiers.
+    References
+    ----------
+    papyan2020, simplex ETF; Zhu 2021, fixed classifiers.
     """
 
     etf: Tensor

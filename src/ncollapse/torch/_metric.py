@@ -105,6 +105,8 @@ class NeuralCollapse(Metric):
     **kwargs
         Those of `torchmetrics.Metric`.
 
+    Notes
+    -----
     After `compute`, the attribute ``undefined`` says why each metric that it left out has no value.
 
     Features may be float16, bfloat16, float32 or float64, mixed at will. They must be on the

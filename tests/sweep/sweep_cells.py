@@ -26,6 +26,10 @@ def fails_at(sigma, trial, seed, bad):
     return sigma
 
 
+def fails_without(sigma, trial, seed, bad, cure):
+    return sigma if Path(cure).exists() else fails_at(sigma, trial, seed, bad)
+
+
 def returns_wrong_names(sigma, trial, seed):
     return {"other": 1.0}
 
@@ -53,5 +57,8 @@ def kills_its_worker_once(sigma, trial, seed, flag, bad):
     return sigma * np.random.default_rng(seed).standard_normal()
 
 
-def kills_every_worker(trial, seed):
-    os.kill(os.getpid(), 9)
+def kills_its_worker(trial, seed, bad):
+    time.sleep(0.02)
+    if trial == bad:
+        os.kill(os.getpid(), 9)
+    return float(trial)

@@ -2,14 +2,17 @@
 
 import itertools
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ncollapse.certify import decide_classes
 from ncollapse.cli import main
+from ncollapse.cli._output import print_json
 from ncollapse.data import orthogonally_separable
 
 
@@ -171,8 +174,6 @@ MISTAKES = {
     "unknown command": (["bogus"], "No such command"),
     "missing option": (["flow", "relu2"], "--data"),
     "missing file": (["flow", "relu2", "--data", "nowhere.npz"], "nowhere.npz"),
-    "narrow network": (["flow", "relu2", "--data", "{data}", "--width", 1], "width must be"),
-    "zero start": (["flow", "relu2", "--data", "{data}", "--init", 0], "scale must be"),
     "classes that are no labels": (["certify", "{data}", "--classes", "a,b"], "--classes must be"),
     "unknown classes": (
         ["certify", "{data}", "--classes", "5,9"],
@@ -180,16 +181,27 @@ MISTAKES = {
     ),
     "classes to verify": (["certify", "{data}", "--verify", "{data}", "--stop"], "no --stop"),
     "data as a certificate": (["certify", "{data}", "--verify", "{data}"], "lacks format"),
+    "narrow network": (["flow", "relu2", "--data", "{data}", "--width", 1], "--width must be"),
+    "zero start": (["flow", "relu2", "--data", "{data}", "--init", 0], "--init must be"),
+    "few classes": (["flow", "ulpm", "--classes", 1], "--classes must be at least 2"),
+    "zero features": (["flow", "ulpm", "--init", 0], "--init must be positive"),
+    "flat": (["flow", "ulpm", "--dim", 2], "--dim must be at least --classes - 1 = 4"),
+    "decay": (
+        ["flow", "upfm-ce", "--lambda-w", 0, "--lambda-h", 1],
+        "--lambda-w must be a positive",
+    ),
+    "no run there": (["flow", "ufm", "--save", "/nowhere/x.npz"], "--save /nowhere"),
+    "no folder there": (["flow", "ufm", "--classes", 3, "--out", "/proc/x"], "/proc/x"),
     "goal too near": (
         ["flow", "relu2", "--data", "{data}", "--until", -50],
         "the goal log(1/L) must lie above",
     ),
     "wrong arrays": (["measure", "{data}"], "lacks the array features"),
-    "unknown preset": (["measure", "{features}", "--preset", "x"], "preset must be one of"),
+    "unknown preset": (["measure", "{features}", "--preset", "x"], "--preset must be one of"),
     "unwritable page": (["measure", "{features}", "--html", "/nowhere/x.html"], "/nowhere"),
     "five corners": (["flow", "ulpm", "--html", "{tmp}/x.html"], "number of classes is 5"),
     "no page there": (["flow", "ufm", "--html", "/nowhere/x.html"], "--html /nowhere"),
-    "sigma": (["boundary", "--classes", 2, "--sigma", -1], "sigma must be positive"),
+    "sigma": (["boundary", "--classes", 2, "--sigma", -1], "--sigma must be positive"),
     "angle": (["boundary", "--classes", 3, "--sigma", 1, "--angle", 1], "--angle"),
     "means": (["boundary", "--classes", 3, "--sigma", 1, "--means", "x"], "--means"),
     "experiment": (["reproduce", "x.y"], "no experiment 'x.y'"),
@@ -253,13 +265,52 @@ def test_an_interrupt_saves_the_path_and_says_where(capsys, data_file, tmp_path,
         assert kept["s"].size > 1
 
 
-def test_import_stays_light():
-    heavy = "{'jax', 'torch', 'dask', 'xarray', 'plotly', 'matplotlib', 'pandas', 'flint'}"
-    program = f"import sys, ncollapse, ncollapse.cli; print(sorted({heavy} & set(sys.modules)))"
-    out = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert out.stdout.strip() == "[]"
+@pytest.mark.parametrize(
+    ("program", "absent"),
+    [
+        ("import ncollapse", {"numpy", "scipy", "typer", "ncollapse.metrics"}),
+        ("import ncollapse; ncollapse.ClassStats", {"scipy.stats", "ncollapse.theory"}),
+        ("import ncollapse.cli", {"numpy", "scipy", "ncollapse.metrics"}),
+        (
+            "from ncollapse.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass",
+            {"numpy", "scipy", "ncollapse.metrics", "ncollapse.cli._certify"},
+        ),
+    ],
+)
+def test_imports_stay_light(program, absent):
+    absent |= {"jax", "torch", "dask", "xarray", "plotly", "matplotlib", "pandas", "flint"}
+    program += f"\nimport sys; sys.exit(str(sorted({absent} & set(sys.modules))))"
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert out.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("arguments", [[], ["flow"]], ids=str)
+def test_a_bare_name_is_answered_with_help(capsys, arguments):
+    status, out, err = call(capsys, *arguments)
+    assert (status, err) == (0, "")
+    assert "Usage: ncollapse" in out
+    assert "Commands" in out
+
+
+def test_the_shell_completes_commands(capsys, monkeypatch):
+    monkeypatch.setenv("_NCOLLAPSE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "ncollapse flow u")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    status, out, _ = call(capsys)
+    assert status == 0
+    assert out.split() == ["ulpm", "ufm", "upfm-ce", "upfm-l2"]
+
+
+FOLLOWING = [["flow", name] for name in ("relu2", "ulpm", "ufm", "upfm-ce", "upfm-l2")] + [["demo"]]
+
+
+@pytest.mark.parametrize("command", FOLLOWING, ids=" ".join)
+def test_commands_that_follow_a_model_share_their_options(capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "200")
+    status, out, _ = call(capsys, *command, "--help")
+    assert status == 0
+    for option in ("--out", "--html", "--save", "--seed", "--rtol", "--until", "--json"):
+        assert re.search(rf"{option}\b", out), option
 
 
 def test_version(capsys):
@@ -288,17 +339,77 @@ def test_free_features_from_the_shell(capsys):
     assert "dim" in call(capsys, *flat)[2]
 
 
+STRENGTHS = ["--lambda-w", 1e-2, "--lambda-h", 1e-2]
+
+
 @pytest.mark.parametrize(
     ("model", "options"),
     [
         ("ulpm", ["--classes", 3, "--per-class", 4, "--dim", 5, "--until", 20]),
         ("ufm", ["--until", 20]),
-        ("upfm-l2", ["--lambda-w", 1e-2, "--lambda-h", 1e-2]),
+        ("upfm-l2", STRENGTHS),
     ],
 )
-def test_free_features_write_a_page_that_moves(capsys, tmp_path, model, options):
-    page = tmp_path / "run.html"
-    status, out, err = call(capsys, "flow", model, *options, "--html", page, "--json")
+def test_free_features_leave_a_page_that_moves_and_the_run(capsys, tmp_path, model, options):
+    page, run, folder = tmp_path / "run.html", tmp_path / "run.npz", tmp_path / "folder"
+    outputs = ["--html", page, "--save", run, "--out", folder]
+    status, out, err = call(capsys, "flow", model, *options, *outputs, "--json")
+    record = json.loads(out)
     assert (status, err) == (0, "")
-    assert json.loads(out)["reached"] is True
-    assert 'figure id="motion" class="animation"' in page.read_text(encoding="utf-8")
+    assert record["reached"] is True
+    assert record["files"] == [str(run), *map(str, sorted(folder.iterdir())[::-1]), str(page)]
+    for path in (page, folder / "report.html"):
+        assert 'figure id="motion" class="animation"' in path.read_text(encoding="utf-8")
+    with np.load(run, allow_pickle=False) as kept:
+        assert kept["s"].size > 1
+
+
+def test_relu2_writes_the_page_of_the_demo_for_any_data(capsys, data_file, tmp_path):
+    page, folder = tmp_path / "run.html", tmp_path / "folder"
+    outputs = ["--html", page, "--out", folder, "--json"]
+    status, out, err = call(
+        capsys, "flow", "relu2", "--data", data_file, "--width", 8, "--until", 20, *outputs
+    )
+    assert (status, err) == (0, "")
+    text = page.read_text(encoding="utf-8")
+    assert "Neural collapse on data" in text
+    assert "Predicted before training" in text
+    assert (folder / "report.html").exists()
+    assert (folder / "masses.png").exists()
+    assert str(folder / "masses.png") in json.loads(out)["files"]
+
+
+@pytest.mark.parametrize(
+    ("command", "volatile"),
+    [
+        (["certify", "{data}"], "seconds"),
+        (["measure", "{features}"], None),
+        (["flow", "ufm", "--until", 20], "compile_seconds"),
+        (["minimiser", "upfm-ce", *STRENGTHS], None),
+    ],
+    ids=lambda value: value and str(value),
+)
+def test_json_is_the_same_again_but_for_what_is_volatile(
+    capsys, data_file, features_file, command, volatile
+):
+    filled = [str(word).format(data=data_file, features=features_file) for word in command]
+    records = [json.loads(call(capsys, *filled, "--json")[1]) for _ in range(2)]
+    names = [record.pop("volatile").keys() for record in records]
+    assert names[0] == names[1]
+    assert volatile is None or any(name.endswith(volatile) for name in names[0])
+    assert records[0] == records[1]
+    assert "seconds" not in json.dumps(records[0])
+
+
+def test_json_holds_what_json_cannot_say(capsys):
+    result = {"b": [1.0, float("nan")], "a": {"x": -np.inf, "y": np.int64(3)}, "seconds": 1.5}
+    print_json(result | {"rows": [{"seconds": np.inf}]}, {"file": Path("x.npz"), "json": True})
+    record = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert record.pop("version")
+    assert record == {
+        "b": [1.0, None],
+        "a": {"x": "-Infinity", "y": 3},
+        "rows": [{}],
+        "arguments": {"file": "x.npz"},
+        "volatile": {"seconds": 1.5, "rows.0.seconds": "Infinity"},
+    }
