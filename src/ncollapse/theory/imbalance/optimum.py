@@ -36,7 +36,6 @@ class Optimum:
         return (self.risk - self.bound) / self.risk if self.risk > 0 else 0.0
 
 
-
 def prove(problem: Problem, core: np.ndarray, inner: np.ndarray, bias: np.ndarray) -> Optimum:
     """The point with the best bound that it leads to.
 

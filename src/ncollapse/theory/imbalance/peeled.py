@@ -40,9 +40,7 @@ def solve(problem: Problem, *, tolerance: float = 1e-7) -> Optimum:
     if best.gap <= tolerance:
         return best
     options = {"maxcor": 20, "maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "gtol": 0.0}
-    minimize(
-        factors.objective, flat, jac=True, method="L-BFGS-B", callback=check, options=options
-    )
+    minimize(factors.objective, flat, jac=True, method="L-BFGS-B", callback=check, options=options)
     best = prove(problem, *factors.point(flat))
     return replace(best, bound=max(best.bound, bound))
 
