@@ -422,17 +422,6 @@ def test_files_hold_plain_mappings(tmp_path):
     assert torch.load(tmp_path / "values.pt", weights_only=True) == metric.compute()
 
 
-def test_autocast_does_not_reach_the_statistics(monkeypatch):
-    monkeypatch.setattr("ncollapse.stats._arrays.on_host", lambda _: False)
-    features, labels = cluster(27, dtype=torch.float32)
-    metric = NeuralCollapse(K, D)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        updated(metric, features, labels)
-    assert float(metric.compute()["nc1_pinv"]) == pytest.approx(
-        literal_nc1(features, labels), rel=1e-5
-    )
-
-
 def test_a_metric_without_a_value_says_why_when_asked_alone():
     metric = updated(NeuralCollapse(K, D), *cluster(28))
     with pytest.raises(UndefinedMetricError, match="nc3_duality: needs the classifier's weight"):

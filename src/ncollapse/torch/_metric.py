@@ -160,8 +160,7 @@ class NeuralCollapse(Metric):
         stats = self._accumulating(features.dtype)
         if features.is_floating_point():
             features = features.detach().to(self._working)
-        with torch.autocast(features.device.type, enabled=False):
-            stats.update(features, labels)
+        stats.update(features, labels)
 
     def compute(self) -> dict[str, Tensor]:
         """Name → float64 scalar, of all ranks; metrics without a value on these data are left out.
