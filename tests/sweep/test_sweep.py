@@ -258,6 +258,7 @@ def test_a_cell_that_always_kills_its_worker_is_named(tmp_path, monkeypatch, on_
             outputs={"value": float},
             arguments={"bad": 17},
             workers=2,
+            timeout=600,
             on_error=on_error,
         )
     result = open_sweep(tmp_path)

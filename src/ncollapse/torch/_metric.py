@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -40,8 +41,10 @@ class Values(dict[str, Tensor]):
     @classmethod
     def __torch_function__(
         cls, function: Callable, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Values:
+    ) -> Any:
         results = [entry for entry in args if isinstance(entry, Values)]
+        if not results:
+            return NotImplemented
         names = [name for name in results[0] if all(name in other for other in results)]
 
         def of(name: str) -> Any:
@@ -59,13 +62,7 @@ class OneNumber(CompositionalMetric):
     """One entry of a `NeuralCollapse`: a metric with a single value."""
 
     def __init__(self, metric: NeuralCollapse, name: str) -> None:
-        def value(values: Values) -> Tensor:
-            if name not in values:
-                raise UndefinedMetricError(f"{name}: {metric.undefined[name]}")
-            return values[name]
-
-        value.__name__ = name
-        super().__init__(value, metric, None)
+        super().__init__(partial(_entry, name=name), metric, None)
         self.name = name
 
     @property
@@ -79,6 +76,17 @@ class OneNumber(CompositionalMetric):
         figure, axes = self._plot(val, ax)
         axes.set_ylabel(self.name)
         return figure, axes
+
+    def __repr__(self) -> str:
+        return f"{self.metric_a!r}[{self.name!r}]"
+
+
+def _entry(values: Values, name: str) -> Tensor:
+    if name not in values:
+        raise UndefinedMetricError(
+            f"{name} has no value on these data; the attribute undefined of the metric says why"
+        )
+    return values[name]
 
 
 class NeuralCollapse(Metric):
@@ -162,8 +170,7 @@ class NeuralCollapse(Metric):
         stats = self._accumulating(features.dtype)
         if features.is_floating_point():
             features = features.detach().to(self._working)
-        with torch.autocast(features.device.type, enabled=False):
-            stats.update(features, labels)
+        stats.update(features, labels)
 
     def compute(self) -> dict[str, Tensor]:
         """Name → float64 scalar, of all ranks; metrics without a value on these data are left out.
