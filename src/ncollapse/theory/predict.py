@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -139,6 +140,7 @@ def predict(
         )
         law = decoupled_depth if features == "nonnegative" else signed_depth
         geometry = law(problem, decays)
+    geometry = replace(geometry, nonnegative=features == "nonnegative")
     _check_dim(dim, geometry)
     theory = (
         "depth"

@@ -17,7 +17,8 @@ class Geometry:
 
     ``logits`` Z without the bias, ``weight_gram`` WWᵀ, ``means_gram`` M̄ᵀM̄ with the class means
     μ_k as columns of M̄; ``bias`` of each group of rows; ``risk`` the objective; ``gap`` its proven
-    relative distance to the optimum, None where nothing is proven.
+    relative distance to the optimum, None where nothing is proven; ``nonnegative`` whether
+    features are.
     """
 
     logits: GroupMatrix
@@ -26,6 +27,7 @@ class Geometry:
     bias: np.ndarray
     risk: float
     gap: float | None
+    nonnegative: bool = False
 
 
 def of_optimum(optimum: Optimum, *, weight_decay: float, feature_decay: float) -> Geometry:

@@ -78,7 +78,6 @@ def bounds(
     direction = problem.scales * problem.columns.roots
     if problem.bias is True:
         normal = _off(normal, direction)
-    interior = _interior(problem)
     for cut in cuts:
         if mean == 0.0 and np.isfinite(cut):
             continue
@@ -88,7 +87,7 @@ def bounds(
         if problem.bias is True:
             clipped = _off(clipped, direction)
         moved = inner * scales + d_inner if inner.size else inner
-        yield _feasible_value(problem, clipped, np.clip(moved, -1.0, 1.0), *interior)
+        yield _feasible_value(problem, clipped, np.clip(moved, -1.0, 1.0))
 
 
 def _off(matrix: np.ndarray, direction: np.ndarray) -> np.ndarray:
@@ -108,23 +107,18 @@ def _interior(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     return core / norm, inner / norm
 
 
-def _feasible_value(
-    problem: Problem,
-    core: np.ndarray,
-    inner: np.ndarray,
-    interior_core: np.ndarray,
-    interior_inner: np.ndarray,
-) -> float:
+def _feasible_value(problem: Problem, core: np.ndarray, inner: np.ndarray) -> float:
     """(D) at G, mixed with the interior point as much as makes every q nonnegative."""
-    share = 0.0
-    if problem.loss == "cross_entropy":
-        q, inside = (
-            np.where(problem.times > 0, problem.targets + problem.dual_slope(*parts), 0.0)
-            for parts in ((core, inner), (interior_core, interior_inner))
-        )
-        below = q < 0.0
-        share = min(1.0, (1 + 1e-9) * (q[below] / (q[below] - inside[below])).max(initial=0.0))
-    return problem.dual_value(
-        (1.0 - share) * core + share * interior_core,
-        (1.0 - share) * inner + share * interior_inner,
-    )
+
+    def q(core: np.ndarray, inner: np.ndarray) -> np.ndarray:
+        slope = problem.dual_slope(core, inner)
+        return np.where(problem.times > 0, problem.targets + slope, 0.0)
+
+    if problem.loss == "cross_entropy" and (outside := q(core, inner)).min() < 0.0:
+        inside = _interior(problem)
+        below = outside < 0.0
+        shares = outside[below] / (outside[below] - q(*inside)[below])
+        share = min(1.0, (1 + 1e-9) * shares.max())
+        core = (1.0 - share) * core + share * inside[0]
+        inner = (1.0 - share) * inner + share * inside[1]
+    return problem.dual_value(core, inner)

@@ -15,6 +15,8 @@ CHECK_EVERY = 10
 """Steps between two proofs of the gap: a proof costs as much as several steps."""
 LARGE = 200
 """From so many groups on a proof tries the cuts in turn, one decomposition each time."""
+NOISE = (1e-2, 1e-3, 1e-4, 1e-6)
+"""Singular values below these shares of the largest scale may be what descent left of zeros."""
 
 
 def solve(problem: Problem, *, tolerance: float = 1e-7) -> Optimum:
@@ -41,8 +43,22 @@ def solve(problem: Problem, *, tolerance: float = 1e-7) -> Optimum:
         return best
     options = {"maxcor": 20, "maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "gtol": 0.0}
     minimize(factors.objective, flat, jac=True, method="L-BFGS-B", callback=check, options=options)
-    best = prove(problem, *factors.point(flat))
+    best = prove(problem, *_without_noise(problem, *factors.point(flat)))
     return replace(best, bound=max(best.bound, bound))
+
+
+def _without_noise(
+    problem: Problem, core: np.ndarray, inner: np.ndarray, bias: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Small singular values of Z diag(s) set to zero, as many as do not raise the risk."""
+    u, values, vt = np.linalg.svd(core * problem.scales, full_matrices=False)
+    risk = problem.data(core, inner, bias)[0] + problem.penalty * values.sum()
+    for level in NOISE:
+        kept = np.where(values > level * problem.scales.max(), values, 0.0)
+        cleaned = (u * kept) @ vt / problem.scales
+        if problem.data(cleaned, inner, bias)[0] + problem.penalty * kept.sum() <= risk:
+            return cleaned, inner, bias
+    return core, inner, bias
 
 
 class _Factors:

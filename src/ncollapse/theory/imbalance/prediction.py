@@ -153,7 +153,7 @@ class Prediction:
         )
         values = compute(summary, weight=weight, bias=self.bias, samples=samples)
         hidden: set[str] = set(UNDECIDED) if self.merged or self.dead else set()
-        if np.count_nonzero(self.means_gram - np.diag(np.diag(self.means_gram))):
+        if not self.geometry.nonnegative:
             hidden.add("nc2_negative_part")
         return {
             name: float(value)
@@ -163,13 +163,14 @@ class Prediction:
 
     def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """Class means ``(K, r)`` and W ``(K, r)`` with these Gram matrices, r at most K."""
-        values, vectors = np.linalg.eigh(self.means_gram)
+        values, vectors = np.diag(self.means_gram), np.eye(len(self.means_gram))
+        if not self.geometry.nonnegative:
+            values, vectors = np.linalg.eigh(self.means_gram)
         roots = np.sqrt(np.maximum(values, 0.0))
-        means = np.abs(vectors) * roots if np.all(np.isin(vectors, (-1, 0, 1))) else vectors * roots
         kept = roots > 1e-7 * roots.max(initial=0.0)
         if not kept.any():
             return np.zeros((len(roots), 1)), np.zeros((len(roots), 1))
-        means = means[:, kept]
+        means = (vectors * roots)[:, kept]
         weight = np.linalg.lstsq(means, self.geometry.logits.dense().T, rcond=None)[0].T
         return means, weight
 
