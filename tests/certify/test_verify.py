@@ -159,6 +159,13 @@ def test_multipliers_of_any_size_are_refused_or_proven_and_never_raise(seed):
                 assert truth == isinstance(answer, Direction), (own, rest, answer)
 
 
+def test_sums_and_quotients_that_overflow_are_refused():
+    own, rest = [[1.0, 2.0], [2.0, 1.0]], [[1.0, 1.0], [3.0, 4.0]]
+    for size in (1e308, 1e-308):
+        answer = Multipliers(np.array([-size, -size]), np.array([1e308, 1.0]))
+        assert refused(own, rest, answer)
+
+
 def near_boundary(rng):
     """A class and a rest that touch or almost touch: truth hangs on the last digits."""
     dim = int(rng.integers(1, 5))
@@ -317,6 +324,9 @@ def test_a_direction_with_room_is_proven_in_floats():
     rest[:2] = -beta + 0.1 * rng.standard_normal((2, 60))
     for rows, others in ((own, rest), (own, rest[2:]), (own, rest[:0])):
         assert proven_by(rows, others, Direction(beta)) == "floating point"
+    assert proven_by([[1.0, 0.0], [1.0, 0.1]], rest[:0, :2], Direction(np.eye(2)[0])) == (
+        "floating point"
+    )
     for scale in (1e-150, 1e150):
         assert proven_by(scale * own, rest, Direction(beta / scale)) == "floating point"
     far = own * np.where(np.arange(40) == 3, 2.0**-20, 1.0)[:, None]
@@ -424,6 +434,9 @@ def test_a_column_that_one_sample_uses_rules_its_multiplier_out():
     own, rest = [[1.0, 0.0]], [[1.0, 0.0], [1.0, 1e-12]]
     assert proven_by(own, rest, Multipliers(np.array([-1.0]), np.array([1.0, 0.0]))) is not None
     assert refused(own, rest, Multipliers(np.array([-1.0]), np.array([0.0, 1.0])))
+    twice = [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 2.0]]
+    answer = Multipliers(np.array([-1.0, -1e-20]), np.array([1.0]))
+    assert proven_by(twice, twice[:1], answer) == "floating point"
     assert refused(own, rest, Multipliers(np.array([-1.0]), np.array([1.0, 1e-6])))
 
 
@@ -460,6 +473,9 @@ def test_a_sum_within_rounding_of_zero_is_left_to_exact_arithmetic():
     own, rest = [[1.0, 0.0], [1.0, 0.0]], [[1.0, 0.0]]
     free = np.array([1.0, -1.0 - 2.0**-52])
     assert proven_by(own, rest, Multipliers(free, np.array([2.0**-52]))) == "exact"
+    own, rest = 2.0**-6 * np.array([[1.0], [1.0], [64.0]]), [[2.0**-6]]
+    answer = Multipliers(np.append(free, 2.0**-60), np.array([2.0**-52 - 2.0**-54]))
+    assert proven_by(own, rest, answer) == "exact"
 
 
 def scaled_instances(seeds):
