@@ -369,6 +369,33 @@ def test_a_direction_along_a_face_needs_its_tight_rows():
     assert refused(own, rest, Direction(beta - 1e-3 * np.eye(3)[2]))
 
 
+def test_rows_that_only_exact_arithmetic_holds_at_zero():
+    """The rows of the rest add up to zero, so each of their products with β is zero."""
+    own, rest = [[3.0, 0.0, 0.0]], [[3.0, -7.0, 0.0], [0.0, 7.0, -13.0], [-3.0, 0.0, 13.0]]
+    beta = np.array([1 / 3, 1 / 7 + 1e-12, 1 / 13 + 2e-12])
+    assert proven_by(own, rest, Direction(beta)) == "exact"
+    dependent, narrow = [[3.0, 0.0], [0.0, 7.0], [1.5, 3.5]], [[3.0, -7.0 - 1e-9]]
+    assert proven_by(dependent, narrow, Direction(np.array([1 / 3, 1 / 7]))) == "exact"
+
+
+def test_a_sum_that_only_rounding_makes_negative():
+    """Four copies of one sample are feasible; 10¹⁶ + 1 rounds to 10¹⁶."""
+    free = np.array([1e16, 1.0, -1e16, -1.0])
+    assert free.sum() < 0
+    assert refused(np.ones((4, 1)), np.zeros((0, 1)), Multipliers(free, np.zeros(0)))
+
+
+def test_small_multipliers_and_large_ranges_are_repaired():
+    repaired = "solved over the rationals beside the multipliers"
+    little, third = 2.0**-33, 1 / 3
+    own, rest = np.array([[1.0, little, 1.0 + little]]), np.array([[3.0, 0, 3], [0, 3.0, 3]])
+    answer = Multipliers(np.array([-8.0]), 8.0 * np.array([third, little * third]))
+    assert verify(own, rest, answer).detail == repaired
+    rows, weights = np.diag([1.0, 2.0**-460]), np.array([1.0, 2.0**460])
+    answer = Multipliers(-weights, third * weights)
+    assert verify(rows, 3.0 * rows, answer).detail == repaired
+
+
 def test_how_far_an_answer_may_be_from_the_exact_one():
     """One part in 10⁸ of the sizes that are added up, which are one and one here."""
     for miss, accepted in ((1.5e-8, True), (2.5e-8, False), (-1.5e-8, True), (-2.5e-8, False)):
@@ -437,6 +464,10 @@ def test_a_column_that_one_sample_uses_rules_its_multiplier_out():
     twice = [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 2.0]]
     answer = Multipliers(np.array([-1.0, -1e-20]), np.array([1.0]))
     assert proven_by(twice, twice[:1], answer) == "floating point"
+    own = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    assert refused(own, [[1.0, 0.0, 1e-12]], answer)
+    idle = Multipliers(np.array([-1.0]), np.array([1.0, 0.0]))
+    assert proven_by([[1.0, 0.0]], np.eye(2), idle) == "floating point"
     assert refused(own, rest, Multipliers(np.array([-1.0]), np.array([1.0, 1e-6])))
 
 

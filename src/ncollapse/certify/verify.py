@@ -329,10 +329,9 @@ def _independent_columns(rows: np.ndarray) -> np.ndarray:
     one of them is kept.
     """
     counts = np.count_nonzero(rows, axis=0)
-    keep = counts > 0
+    keep = counts > 1
     single = np.flatnonzero(counts == 1)
     where = np.argmax(rows[:, single] != 0, axis=0)
-    keep[single] = False
     keep[single[np.unique(where, return_index=True)[1]]] = True
     return keep
 
