@@ -136,6 +136,12 @@ def test_a_dependent_column_is_passed_over():
     assert solution.tolist() == [1.5, 0.5, 3]
 
 
+def test_rows_are_exchanged_where_the_pivot_is_zero():
+    matrix = np.array([[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0]], dtype=object)
+    right, floats = fractions(np.array([2.0, 3.0, 4.0, 5.0])), np.diag([4.0, 3.0, 2.0, 1.0])
+    assert elimination(matrix, right, fractions(np.zeros(4)), floats).tolist() == [5, 2, 3, 4]
+
+
 def test_a_basis_that_rounding_took_for_independent_gives_no_solution():
     matrix, right = np.array([[1, 1], [2, 2]], dtype=object), fractions(np.array([2.0, 4.0]))
     misleading = np.array([[1.0, 1.0], [2.0, 2.5]])

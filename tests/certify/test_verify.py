@@ -159,6 +159,13 @@ def test_multipliers_of_any_size_are_refused_or_proven_and_never_raise(seed):
                 assert truth == isinstance(answer, Direction), (own, rest, answer)
 
 
+def test_sums_and_quotients_that_overflow_are_refused():
+    own, rest = [[1.0, 2.0], [2.0, 1.0]], [[1.0, 1.0], [3.0, 4.0]]
+    for size in (1e308, 1e-308):
+        answer = Multipliers(np.array([-size, -size]), np.array([1e308, 1.0]))
+        assert refused(own, rest, answer)
+
+
 def near_boundary(rng):
     """A class and a rest that touch or almost touch: truth hangs on the last digits."""
     dim = int(rng.integers(1, 5))
@@ -207,11 +214,11 @@ def test_what_is_verified_is_true_wherever_the_answer_comes_from(seed):
     assert min(proven.values()) > 5
 
 
-def ill_conditioned_direction(rng):
+def ill_conditioned_direction(rng, apart):
     """β whose residual rounds to zero, and a row that it maps below zero and the exact β above."""
     while True:
         first, other = rng.standard_normal((2, 2))
-        own = np.array([first, first + 1e-8 * other])
+        own = np.array([first, first + apart * other])
         beta = np.linalg.solve(own, np.ones(2))
         exact = exact_answer(own, np.zeros((1, 2))).beta
         gap = (exact - whole(beta)).astype(float)
@@ -222,28 +229,30 @@ def ill_conditioned_direction(rng):
                 return own, row[None], beta
 
 
+@pytest.mark.parametrize("apart", [1e-8, 1e-4])
 @pytest.mark.parametrize("seed", range(8), ids="seed {}".format)
-def test_a_residual_that_rounds_to_zero_is_not_zero(seed):
-    own, rest, beta = ill_conditioned_direction(np.random.default_rng(seed))
+def test_a_residual_that_rounds_to_zero_is_not_zero(seed, apart):
+    own, rest, beta = ill_conditioned_direction(np.random.default_rng(seed), apart)
     assert not oracle_says_feasible(own, rest)
     assert refused(own, rest, Direction(beta))
 
 
-def ill_conditioned_multipliers(rng):
-    """Rows that cancel in floats with y₂ = 1e-9, and exactly with a negative y₂ alone."""
+def ill_conditioned_multipliers(rng, apart):
+    """Rows that cancel in floats with a small y₂ > 0, and exactly with a negative y₂ alone."""
     while True:
         first, other = rng.standard_normal((2, 2))
-        rest = np.array([first, first + 1e-8 * other])
-        nonneg = np.array([1.0, 1e-10])
+        rest = np.array([first, first + apart * other])
+        nonneg = np.array([1.0, 1e-18 / apart])
         own = nonneg @ rest
         answer = exact_answer(own[None], rest)
         if (own == nonneg @ rest).all() and isinstance(answer, Direction):
             return own[None], rest, Multipliers(np.array([-1.0]), nonneg)
 
 
+@pytest.mark.parametrize("apart", [1e-8, 1e-4])
 @pytest.mark.parametrize("seed", range(8), ids="seed {}".format)
-def test_a_sum_that_rounds_to_zero_is_not_zero(seed):
-    own, rest, answer = ill_conditioned_multipliers(np.random.default_rng(seed))
+def test_a_sum_that_rounds_to_zero_is_not_zero(seed, apart):
+    own, rest, answer = ill_conditioned_multipliers(np.random.default_rng(seed), apart)
     assert oracle_says_feasible(own, rest)
     assert refused(own, rest, answer)
 
@@ -279,7 +288,11 @@ def test_the_shift_of_the_gram_matrix_covers_what_rounding_may_do(bound, scale, 
     slack = 16 * unit * trace + 4 * Fraction(UNDERFLOW)
     for i in range(4):
         shift = gram[i, i] - Fraction(factored[0][i, i])
-        assert literal - slack <= shift <= literal * (1 + Fraction(1, 10**7)) + slack
+        assert (
+            literal * (1 + Fraction(15, 10**10)) - slack
+            <= shift
+            <= literal * (1 + Fraction(1, 10**7)) + slack
+        )
 
 
 def gamma(count):
@@ -317,6 +330,9 @@ def test_a_direction_with_room_is_proven_in_floats():
     rest[:2] = -beta + 0.1 * rng.standard_normal((2, 60))
     for rows, others in ((own, rest), (own, rest[2:]), (own, rest[:0])):
         assert proven_by(rows, others, Direction(beta)) == "floating point"
+    assert proven_by([[1.0, 0.0], [1.0, 0.1]], rest[:0, :2], Direction(np.eye(2)[0])) == (
+        "floating point"
+    )
     for scale in (1e-150, 1e150):
         assert proven_by(scale * own, rest, Direction(beta / scale)) == "floating point"
     far = own * np.where(np.arange(40) == 3, 2.0**-20, 1.0)[:, None]
@@ -359,6 +375,63 @@ def test_a_direction_along_a_face_needs_its_tight_rows():
     assert refused(own, rest, Direction(beta - 1e-3 * np.eye(3)[2]))
 
 
+def test_rows_that_only_exact_arithmetic_holds_at_zero():
+    """The rows of the rest add up to zero, so each of their products with β is zero."""
+    own, rest = [[3.0, 0.0, 0.0]], [[3.0, -7.0, 0.0], [0.0, 7.0, -13.0], [-3.0, 0.0, 13.0]]
+    beta = np.array([1 / 3, 1 / 7 + 1e-12, 1 / 13 + 2e-12])
+    assert proven_by(own, rest, Direction(beta)) == "exact"
+    dependent, narrow = [[3.0, 0.0], [0.0, 7.0], [1.5, 3.5]], [[3.0, -7.0 - 1e-9]]
+    assert proven_by(dependent, narrow, Direction(np.array([1 / 3, 1 / 7]))) == "exact"
+
+
+@pytest.mark.parametrize("reach", [lambda *shape: shape > (2, 2), lambda *shape: shape == (2, 2)])
+def test_systems_out_of_reach_are_not_solved(reach, monkeypatch):
+    own, rest, beta = np.diag([3.0, 7.0]), np.array([[3.0, -7.0]]), np.array([1 / 3, 1 / 7])
+    assert proven_by(own, rest, Direction(beta)) == "exact"
+    answer = Multipliers(np.array([-1.0]), beta)
+    sums = [[1.0, 1.0, 2.0]], [[3.0, 0.0, 3.0], [0.0, 7.0, 7.0]]
+    assert proven_by(*sums, answer) == "exact"
+    monkeypatch.setattr(verify_module, "is_within_reach", reach)
+    assert refused(own, rest, Direction(beta))
+    monkeypatch.setattr(verify_module, "is_within_reach", lambda *shape: False)
+    assert refused(*sums, answer)
+
+
+def test_many_products_are_left_to_the_solver(monkeypatch):
+    own, rest = np.array([[1.0, 1.0, 2.0]]), np.array([[3.0, 0.0, 3.0], [0.0, 7.0, 7.0]])
+    answer = Multipliers(np.array([-21.0]), np.array([7.0, 3.0]))
+    for limit, detail in ((9, "the multipliers cancel exactly"), (8, "solved over the rationals")):
+        monkeypatch.setattr(verify_module, "EXACT_PRODUCTS", limit)
+        assert verify(own, rest, answer).detail.startswith(detail)
+
+
+def test_a_slack_within_rounding_is_left_to_exact_arithmetic():
+    """The slack is 2⁻⁵⁰, and γ₅‖x‖‖β‖ is 5/4 of it."""
+    rest = [[-1.0 - 2.0**-50, 1.0]]
+    assert proven_by([[1.0, 0.0]], rest, Direction(np.ones(2))) == "exact"
+    assert proven_by([[1.0, 0.0]], [[-1.0 - 2.0**-47, 1.0]], Direction(np.ones(2))) == (
+        "floating point"
+    )
+
+
+def test_a_sum_that_only_rounding_makes_negative():
+    """Four copies of one sample are feasible; 10¹⁶ + 1 rounds to 10¹⁶."""
+    free = np.array([1e16, 1.0, -1e16, -1.0])
+    assert free.sum() < 0
+    assert refused(np.ones((4, 1)), np.zeros((0, 1)), Multipliers(free, np.zeros(0)))
+
+
+def test_small_multipliers_and_large_ranges_are_repaired():
+    repaired = "solved over the rationals beside the multipliers"
+    little, third = 2.0**-33, 1 / 3
+    own, rest = np.array([[1.0, little, 1.0 + little]]), np.array([[3.0, 0, 3], [0, 3.0, 3]])
+    answer = Multipliers(np.array([-8.0]), 8.0 * np.array([third, little * third]))
+    assert verify(own, rest, answer).detail == repaired
+    rows, weights = np.diag([1.0, 2.0**-460]), np.array([1.0, 2.0**460])
+    answer = Multipliers(-weights, third * weights)
+    assert verify(rows, 3.0 * rows, answer).detail == repaired
+
+
 def test_how_far_an_answer_may_be_from_the_exact_one():
     """One part in 10⁸ of the sizes that are added up, which are one and one here."""
     for miss, accepted in ((1.5e-8, True), (2.5e-8, False), (-1.5e-8, True), (-2.5e-8, False)):
@@ -369,11 +442,11 @@ def test_how_far_an_answer_may_be_from_the_exact_one():
 
 
 def test_sizes_beyond_the_range_of_floats_are_left_to_exact_arithmetic():
-    for power, method in ((800, "floating point"), (950, "exact")):
+    for power, method in ((800, "floating point"), (898, "floating point"), (899, "exact")):
         own, beta = np.diag([1.0, 2.0**-power]), np.array([1.0, 2.0**power])
         assert proven_by(own, [[0.0, -1.0]], Direction(beta)) == method
         assert refused(own, [[0.0, -1.0]], Direction(beta * [1.0, 1.0 + 1e-6]))
-    for power, method in ((440, "floating point"), (460, "exact"), (950, "exact")):
+    for power, method in ((440, "floating point"), (450, "floating point"), (451, "exact")):
         rows, weights = np.diag([1.0, 2.0**-power]), np.array([1.0, 2.0**power])
         assert proven_by(rows, rows, Multipliers(-weights, weights)) == method
         assert refused(rows, rows, Multipliers(-weights, weights * [1.0, 1.0 + 1e-6]))
@@ -424,6 +497,13 @@ def test_a_column_that_one_sample_uses_rules_its_multiplier_out():
     own, rest = [[1.0, 0.0]], [[1.0, 0.0], [1.0, 1e-12]]
     assert proven_by(own, rest, Multipliers(np.array([-1.0]), np.array([1.0, 0.0]))) is not None
     assert refused(own, rest, Multipliers(np.array([-1.0]), np.array([0.0, 1.0])))
+    twice = [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 2.0]]
+    answer = Multipliers(np.array([-1.0, -1e-20]), np.array([1.0]))
+    assert proven_by(twice, twice[:1], answer) == "floating point"
+    own = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    assert refused(own, [[1.0, 0.0, 1e-12]], answer)
+    idle = Multipliers(np.array([-1.0]), np.array([1.0, 0.0]))
+    assert proven_by([[1.0, 0.0]], np.eye(2), idle) == "floating point"
     assert refused(own, rest, Multipliers(np.array([-1.0]), np.array([1.0, 1e-6])))
 
 
@@ -460,6 +540,9 @@ def test_a_sum_within_rounding_of_zero_is_left_to_exact_arithmetic():
     own, rest = [[1.0, 0.0], [1.0, 0.0]], [[1.0, 0.0]]
     free = np.array([1.0, -1.0 - 2.0**-52])
     assert proven_by(own, rest, Multipliers(free, np.array([2.0**-52]))) == "exact"
+    own, rest = 2.0**-6 * np.array([[1.0], [1.0], [64.0]]), [[2.0**-6]]
+    answer = Multipliers(np.append(free, 2.0**-60), np.array([2.0**-52 - 2.0**-54]))
+    assert proven_by(own, rest, answer) == "exact"
 
 
 def scaled_instances(seeds):

@@ -21,7 +21,7 @@ def integer_rows(matrix: np.ndarray) -> tuple[np.ndarray, list[int]]:
     """Rows times 2^s as Python integers (object array), and the shifts s ≥ 0."""
     mantissas, powers = np.frexp(matrix)
     odd = np.ldexp(mantissas, 53).astype(np.int64)
-    zeros = np.bitwise_count((odd & -odd) - 1).astype(np.int64) * (odd != 0)
+    zeros = np.bitwise_count((odd & -odd) - 1).astype(np.int64)
     powers = np.where(odd != 0, powers - 53 + zeros, 0)
     shifts = np.maximum(-powers, 0).max(axis=1, initial=0)
     whole = (odd >> zeros).astype(object) << (powers + shifts[:, None]).astype(object)

@@ -102,7 +102,7 @@ class DataIdentity:
         labels = data.classes.tolist()
         digest = hashlib.sha256(repr((data.inputs.shape, labels)).encode())
         for array, dtype in ((data.inputs, "<f8"), (data.labels, "<i8")):
-            digest.update(memoryview(np.ascontiguousarray(array, dtype)).cast("B"))
+            digest.update(np.ascontiguousarray(array, dtype).data.cast("B"))
         return cls(digest.hexdigest(), len(data.labels), tuple(labels))
 
     def __str__(self) -> str:

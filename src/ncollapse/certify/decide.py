@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,4 +32,5 @@ def decide(own: np.ndarray, rest: np.ndarray) -> Decision:
             verification = verify(own, rest, candidate)
             if verification.verified:
                 return Decision(candidate, verification)
-    return Decision(None, verification)
+    reason = f"{verification.detail}; too many numbers for the exact simplex method"
+    return Decision(None, replace(verification, detail=reason))

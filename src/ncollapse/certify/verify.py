@@ -286,10 +286,8 @@ def _scaled_multipliers(
     own, free, used = own[free != 0], free[free != 0], nonneg > 0
     rows, exponents = scale_rows(own)
     spread = exponents.max() - exponents
-    weights, others = np.concatenate([free, nonneg[used]]), np.empty((0, own.shape[1]))
-    if used.any():
-        others, more = scale_rows(rest[used])
-        exponents = np.concatenate([exponents, more])
+    others, more = scale_rows(rest[used])
+    weights, exponents = np.concatenate([free, nonneg[used]]), np.concatenate([exponents, more])
     mantissas, powers = np.frexp(weights)
     powers = powers + exponents
     powers -= powers.max()
@@ -317,8 +315,6 @@ def _multipliers_in_floats(scaled: _ScaledMultipliers) -> bool:
         # Any choice of multipliers that may move is sound; small ones leave little room.
         moving = nonneg > support * nonneg.max(initial=0.0)
         chosen = np.concatenate([np.ones(scaled.first, dtype=bool), moving])
-        if np.count_nonzero(chosen) < scaled.rows.shape[1]:
-            return False
         distance = min(scaled.room, float(nonneg[moving].min(initial=np.inf))) / ROUND_UP
         needed = ROUND_UP * scaled.miss / distance
         if smallest_singular_value_at_least(scaled.rows[chosen].T, needed):
@@ -333,10 +329,9 @@ def _independent_columns(rows: np.ndarray) -> np.ndarray:
     one of them is kept.
     """
     counts = np.count_nonzero(rows, axis=0)
-    keep = counts > 0
+    keep = counts > 1
     single = np.flatnonzero(counts == 1)
     where = np.argmax(rows[:, single] != 0, axis=0)
-    keep[single] = False
     keep[single[np.unique(where, return_index=True)[1]]] = True
     return keep
 
