@@ -8,6 +8,7 @@ from scipy.stats import norm
 
 from ncollapse.geometry import unit_pair
 from ncollapse.theory.boundary import (
+    _Objective,
     expected_square_excess,
     gordon_bound,
     phase_boundary,
@@ -157,6 +158,29 @@ def test_the_known_bounds_lie_above_the_boundary():
         ).all()
     assert (theorem5a_bound(np.eye(4), SIGMAS, 250) > phase_boundary(np.eye(4), SIGMAS).ratio).all()
     assert gordon_bound(4, 250) > gordon_bound(4) == 2.5
+
+
+def test_gordon_bound_is_the_printed_one():
+    expected = 5 / 2 + 2 * np.sqrt(3 * np.log(250) / 250) + (4 + 2 * np.log(250)) / 250
+    assert gordon_bound(4, 250) == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize("seed", range(4), ids=lambda seed: f"seed={seed}")
+def test_newton_has_the_derivatives_of_its_objective(seed):
+    generator = np.random.default_rng(seed)
+    own, others = generator.standard_normal(3), generator.standard_normal((2, 3))
+    objective = _Objective(own, others, np.array([0.5, 2.0]), 0.7)
+    point = generator.standard_normal(3)
+    point *= (-1.0) ** seed * np.sign(own @ point)
+    gradient, hessian = objective.derivatives(point)
+    for direction in np.eye(3):
+        step = 1e-5 * direction
+        values = [objective.value(point + side * step) for side in (1, -1)]
+        assert gradient @ direction == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-7)
+        slopes = [objective.derivatives(point + side * step)[0] for side in (1, -1)]
+        np.testing.assert_allclose(
+            hessian @ direction, (slopes[0] - slopes[1]) / 2e-5, rtol=1e-6, atol=1e-8
+        )
 
 
 def test_union_bound_is_the_formula_of_its_proof():
