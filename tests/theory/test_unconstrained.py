@@ -243,6 +243,12 @@ def test_shapes_that_disagree_are_named(weight, features, message):
         eigenspace_projections(weight, features)
 
 
+def test_a_start_that_grows_in_too_few_directions_has_no_limit():
+    weight = np.array([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    with pytest.raises(ValueError, match="rank K - 1 = 2"):
+        small_start_limit(weight, np.repeat(weight, 2, axis=0))
+
+
 def test_undefined_quantities_are_refused():
     zero = Point(np.zeros((3, 4)), np.zeros((6, 4)), np.zeros(3))
     with pytest.raises(ValueError, match="all features are zero"):
