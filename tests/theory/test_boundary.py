@@ -195,6 +195,23 @@ def test_union_bound_is_the_formula_of_its_proof():
     assert float(noise) == pytest.approx(3.0 * expected * near, rel=1e-12)
 
 
+def test_bounds_take_the_shorter_mean_and_the_smallest_singular_value():
+    n, ratio = 300, 1.6
+    plain = union_bound_noise(unit_pair(np.pi), ratio, n)
+    unequal = union_bound_noise(np.diag([1.0, 5.0]) @ unit_pair(np.pi), ratio, n)
+    assert float(unequal) == pytest.approx(float(plain), rel=1e-14)
+    equal = theorem5a_noise(0.3 * np.eye(3), ratio, n)
+    assert float(theorem5a_noise(np.diag([0.3, 1.0, 2.0]), ratio, n)) == pytest.approx(float(equal))
+    assert np.isfinite(union_bound_noise(unit_pair(np.pi), ratio, 2))
+
+
+def test_the_first_class_is_the_target_unless_another_is_named():
+    means, sizes = np.array([[1.0, 0.0], [0.2, 0.5], [0.0, -1.0]]), [1, 2, 4]
+    first = phase_boundary(means, 0.5, sizes)
+    assert float(first.ratio) == float(phase_boundary(means, 0.5, sizes, target=0).ratio)
+    assert float(first.ratio) != float(phase_boundary(means, 0.5, sizes, target=1).ratio)
+
+
 def test_theorem5a_is_the_formula_of_its_proof():
     n, num_classes, ratio = 250, 4, 1.5
     d = ratio * n
