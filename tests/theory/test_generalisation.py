@@ -94,8 +94,8 @@ def test_bounds_are_their_formulas():
     d = ratio * n
     expected = norm.cdf(-np.sqrt((d - n + 1) / d) / sigma)
     assert float(theorem7a_error(sigma, ratio, n)) == pytest.approx(expected, rel=1e-12)
-    kept = norm.cdf(-0.9 * 3.0 * np.sqrt((d - n + 1) / d) / sigma)
-    assert float(theorem7a_error(sigma, ratio, n, 3.0, epsilon=0.1)) == pytest.approx(kept)
+    kept = norm.cdf(-0.9 * 3.0 * np.sqrt((d - n + 1) / d) / 2.0)
+    assert float(theorem7a_error(2.0, ratio, n, 3.0, epsilon=0.1)) == pytest.approx(kept, rel=1e-12)
     assert float(theorem7a_error(1.0, 1.0, 4)) == pytest.approx(norm.cdf(-0.5))
     s, c1, c2 = 0.8, 0.3, 0.2
     inner = s**3 * np.exp(-1 / (2 * s**2)) / np.sqrt(2 * np.pi) + s**2 + 1
