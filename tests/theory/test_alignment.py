@@ -89,6 +89,7 @@ def test_a_tie_of_output_weights_settles_nothing():
     tie = forecast_alignment(corners[:1], np.array([[1.0], [1.0], [0.0]]), data)
     assert strict.settled.tolist() == [1, 0, 0]
     assert strict.proven
+    assert strict.undecided == 0
     assert tie.settled.tolist() == [0, 0, 0]
     assert not tie.proven
     assert tie.lost == strict.lost == (1, 2)

@@ -6,7 +6,13 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
 from ncollapse.metrics import measure
-from ncollapse.theory.minimisers import collapse_threshold, dual_matrix, minimiser, primal_matrix
+from ncollapse.theory.minimisers import (
+    Certificate,
+    collapse_threshold,
+    dual_matrix,
+    minimiser,
+    primal_matrix,
+)
 
 GRID = [
     (2, 3, 1.0, 0.3),
@@ -206,6 +212,13 @@ def test_predicted_metrics_are_those_of_the_constructed_point(model):
     assert len(point.metrics) == 16
     for name, value in point.metrics.items():
         assert measured[name] == pytest.approx(value, abs=1e-7), name
+
+
+def test_a_certificate_needs_both_of_its_conditions():
+    assert Certificate(-1e-14, 1e-14, 1.0).holds()
+    assert not Certificate(-1e-3, 0.0, 1.0).holds()
+    assert not Certificate(0.0, 1e-3, 1.0).holds()
+    assert Certificate(-1e-3, 1e-3, 1.0).holds(tolerance=1e-2)
 
 
 def test_a_point_beside_the_minimiser_is_refused_a_certificate():
