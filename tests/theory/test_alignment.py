@@ -5,6 +5,7 @@ import pytest
 
 from ncollapse.data import Dataset, orthogonally_separable
 from ncollapse.flow import gradient_flow
+from ncollapse.geometry import simplex_etf
 from ncollapse.models import ReLUNetwork
 from ncollapse.theory import alignment
 from ncollapse.theory.alignment import forecast_alignment, lost_classes
@@ -79,6 +80,30 @@ def test_neurons_that_are_off_stay_off():
     assert forecast.lost == (0, 1)
     assert forecast.slowest_growth == np.inf
     assert forecast.to_dict()["lost"] == [0, 1]
+
+
+def test_a_tie_of_output_weights_settles_nothing():
+    corners = simplex_etf(3)
+    data = Dataset.from_arrays(corners, np.arange(3))
+    strict = forecast_alignment(corners[:1], np.array([[1.0], [0.9], [0.0]]), data)
+    tie = forecast_alignment(corners[:1], np.array([[1.0], [1.0], [0.0]]), data)
+    assert strict.settled.tolist() == [1, 0, 0]
+    assert strict.proven
+    assert strict.undecided == 0
+    assert tie.settled.tolist() == [0, 0, 0]
+    assert not tie.proven
+    assert tie.lost == strict.lost == (1, 2)
+    both = np.array([[1.0, 0.9, 0.0], [1.0, 1.0, 0.0]]).T
+    assert not forecast_alignment(corners[[0, 0]], both, data).proven
+
+
+def test_neurons_that_find_no_group_in_time_are_counted(monkeypatch):
+    monkeypatch.setattr(alignment, "MAX_STEPS", 1)
+    hidden, weight = np.array([[1.0, 0.0], [0.0, 0.5]]), np.array([[-1.0, 1.0], [1.0, -1.0]])
+    forecast = forecast_alignment(hidden, weight, CORNERS)
+    sizes = forecast.group_sizes.sum()
+    assert forecast.undecided >= 1
+    assert sizes + forecast.dead + forecast.undecided == 2
 
 
 def test_only_directions_of_a_start_matter_to_the_forecast():

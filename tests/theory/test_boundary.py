@@ -8,6 +8,7 @@ from scipy.stats import norm
 
 from ncollapse.geometry import unit_pair
 from ncollapse.theory.boundary import (
+    _Objective,
     expected_square_excess,
     gordon_bound,
     phase_boundary,
@@ -159,6 +160,29 @@ def test_the_known_bounds_lie_above_the_boundary():
     assert gordon_bound(4, 250) > gordon_bound(4) == 2.5
 
 
+def test_gordon_bound_is_the_printed_one():
+    expected = 5 / 2 + 2 * np.sqrt(3 * np.log(250) / 250) + (4 + 2 * np.log(250)) / 250
+    assert gordon_bound(4, 250) == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize("seed", range(4), ids=lambda seed: f"seed={seed}")
+def test_newton_has_the_derivatives_of_its_objective(seed):
+    generator = np.random.default_rng(seed)
+    own, others = generator.standard_normal(3), generator.standard_normal((2, 3))
+    objective = _Objective(own, others, np.array([0.5, 2.0]), 0.7)
+    point = generator.standard_normal(3)
+    point *= (-1.0) ** seed * np.sign(own @ point)
+    gradient, hessian = objective.derivatives(point)
+    for direction in np.eye(3):
+        step = 1e-5 * direction
+        values = [objective.value(point + side * step) for side in (1, -1)]
+        assert gradient @ direction == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-7)
+        slopes = [objective.derivatives(point + side * step)[0] for side in (1, -1)]
+        np.testing.assert_allclose(
+            hessian @ direction, (slopes[0] - slopes[1]) / 2e-5, rtol=1e-6, atol=1e-8
+        )
+
+
 def test_union_bound_is_the_formula_of_its_proof():
     n, ratio, angle, epsilon = 300, 1.6, 2.9, 0.01
     d, loss = ratio * n, 4 * epsilon / (1 - epsilon) ** 2
@@ -169,6 +193,23 @@ def test_union_bound_is_the_formula_of_its_proof():
     near = np.sqrt(1 - (np.cos(1.0) + loss) ** 2)
     noise = union_bound_noise(3.0 * unit_pair(1.0), ratio, n, epsilon=epsilon)
     assert float(noise) == pytest.approx(3.0 * expected * near, rel=1e-12)
+
+
+def test_bounds_take_the_shorter_mean_and_the_smallest_singular_value():
+    n, ratio = 300, 1.6
+    plain = union_bound_noise(unit_pair(np.pi), ratio, n)
+    unequal = union_bound_noise(np.diag([1.0, 5.0]) @ unit_pair(np.pi), ratio, n)
+    assert float(unequal) == pytest.approx(float(plain), rel=1e-14)
+    equal = theorem5a_noise(0.3 * np.eye(3), ratio, n)
+    assert float(theorem5a_noise(np.diag([0.3, 1.0, 2.0]), ratio, n)) == pytest.approx(float(equal))
+    assert np.isfinite(union_bound_noise(unit_pair(np.pi), ratio, 2))
+
+
+def test_the_first_class_is_the_target_unless_another_is_named():
+    means, sizes = np.array([[1.0, 0.0], [0.2, 0.5], [0.0, -1.0]]), [1, 2, 4]
+    first = phase_boundary(means, 0.5, sizes)
+    assert float(first.ratio) == float(phase_boundary(means, 0.5, sizes, target=0).ratio)
+    assert float(first.ratio) != float(phase_boundary(means, 0.5, sizes, target=1).ratio)
 
 
 def test_theorem5a_is_the_formula_of_its_proof():

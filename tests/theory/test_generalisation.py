@@ -72,11 +72,31 @@ def test_below_the_boundary_there_is_no_neuron():
         best_error(0.5, boundary - 1e-3)
 
 
+def test_best_error_at_noise_beyond_every_square():
+    assert best_error([1e-320, 1e-160, 1e-12], 2.0).tolist() == [0.0, 0.0, 0.0]
+    assert best_error([1e160, 1e300], 2.0).tolist() == [0.5, 0.5]
+    # a² = δ/(3/2) − 1 in the limit of large noise.
+    slope = np.sqrt(4.0 / 1.5 - 1.0)
+    expected = slope / np.sqrt(1 + slope**2) / np.sqrt(2 * np.pi) * 1e-5
+    assert 0.5 - float(best_error(1e5, 4.0)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_no_ratio_at_or_below_one_is_feasible():
+    for sigma in (0.1, 1.0, 100.0):
+        with pytest.raises(ValueError, match="ratio must be at least the phase boundary"):
+            best_error(sigma, [3.0, 1.0])
+    with pytest.raises(ValueError, match=r"but it is 0\.5"):
+        best_error(1.0, 0.5)
+
+
 def test_bounds_are_their_formulas():
     n, sigma, ratio = 300, 0.2, 1.5
     d = ratio * n
     expected = norm.cdf(-np.sqrt((d - n + 1) / d) / sigma)
     assert float(theorem7a_error(sigma, ratio, n)) == pytest.approx(expected, rel=1e-12)
+    kept = norm.cdf(-0.9 * 3.0 * np.sqrt((d - n + 1) / d) / 2.0)
+    assert float(theorem7a_error(2.0, ratio, n, 3.0, epsilon=0.1)) == pytest.approx(kept, rel=1e-12)
+    assert float(theorem7a_error(1.0, 1.0, 4)) == pytest.approx(norm.cdf(-0.5))
     s, c1, c2 = 0.8, 0.3, 0.2
     inner = s**3 * np.exp(-1 / (2 * s**2)) / np.sqrt(2 * np.pi) + s**2 + 1
     inner -= (c1 * s**2 + c2 * s) * np.sqrt(np.log(n) / n)
@@ -112,11 +132,12 @@ def test_the_corrected_lower_bound_is_its_formula(sigma, ratio, norm_):
 
 
 def test_the_gap_is_the_excess_over_the_least_norm(monkeypatch):
-    own, rest, mean = sample(6, 14, 0.7, 0)
+    own, rest, mean = sample(20, 45, 0.7, 0)
     best = best_neuron(own, rest, mean, 0.7)
 
     def feasible_but_not_least(matrix, bound):
         answer = least_distance(matrix, bound)
+        assert np.count_nonzero(answer.multipliers) > 1
         inside = least_distance(matrix, bound + 1.0)
         return replace(answer, point=inside.point)
 
@@ -189,6 +210,11 @@ def test_no_neuron_on_contradictory_samples():
     own, rest, mean = sample(20, 21, 2.0, 0)
     assert best_neuron(own, rest, mean, 2.0) is None
     assert best_pair(own, rest, mean, 2.0) is None
+    # More samples than dimensions: no direction is 1 on all of them.
+    own, rest, mean = sample(5, 3, 0.5, 0)
+    assert best_neuron(own, rest, mean, 0.5) is None
+    # The only direction that is 1 on the class is at right angles to its mean.
+    assert best_neuron(np.array([[0.0, 1.0]]), np.array([[1.0, 0.0]]), [1.0, 0.0], 1.0) is None
 
 
 def test_refused_arguments():

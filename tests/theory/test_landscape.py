@@ -89,6 +89,16 @@ def test_escape_from_example_3_1_is_by_curvature_at_least_that_of_the_paper():
     assert escape.curvature == pytest.approx(np.linalg.eigvalsh(hessian @ np.eye(32))[0], rel=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(6), ids=lambda seed: f"seed={seed}")
+def test_curvature_is_followed_towards_the_descending_side(seed):
+    rng = np.random.default_rng(seed)
+    weight, features = (part + 1e-3 * rng.standard_normal((4, 4)) for part in example_3_1())
+    escape = escape_direction(weight, features)
+    assert escape is not None
+    assert escape.kind == "curvature"
+    assert escape.slope < 0.0
+
+
 @pytest.mark.parametrize("scale", [0.3, 2.0, 20.0])
 @pytest.mark.parametrize("seed", [pytest.param(seed, id=f"seed{seed}") for seed in range(4)])
 def test_random_points_have_a_verified_way_down(seed, scale):

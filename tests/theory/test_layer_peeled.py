@@ -102,10 +102,15 @@ def test_theorem_3_3_holds_on_random_points_with_equality_at_the_simplex(radius)
         weight, features = shrink * weight, shrink * features
         optimum = lp.sphere_optimum(radius**2, num_classes=num_classes, per_class=per_class)
         assert lp.log_loss(weight, features) == pytest.approx(optimum, rel=1e-13, abs=1e-13)
+        assert lp.log_loss_gap(weight, features) >= 0.0
         assert lp.loss_gap(weight, features) < 1e-13 * max(1.0, abs(optimum))
         assert lp.margin_ratio(weight, features) == pytest.approx(1.0, rel=1e-12)
         tilted = lp.log_loss_gap(1.1 * weight, features * math.sqrt(2.0 - 1.21))
         assert tilted > 0.0
+
+
+def test_one_sample_a_class_is_enough():
+    assert lp.margin_bound(8.0, num_classes=3, per_class=1) == 2.0
 
 
 def test_sphere_optimum_is_the_printed_formula():

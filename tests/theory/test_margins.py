@@ -81,6 +81,27 @@ def test_masses_balance_the_class_losses():
     )
 
 
+def test_margins_that_no_square_can_hold():
+    inputs = np.array([[1e-200, 0.0], [-1e200, 0.0]])
+    limit = relu_limit(Dataset.from_arrays(inputs, np.array([0, 1])))
+    assert limit.margins.tolist() == [1e-200, 1e200]
+    assert limit.masses.tolist() == [0.5, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ([[1.0, 0.0], [0.0, 0.0]], "row 1 is the zero vector"),
+        ([[1.0, 0.0], [-1.0, 0.0]], "no direction has a positive inner product"),
+        ([[1.0, 0.0], [-1.0, 1.0], [-1.0, -1.0]], "no direction has a positive inner product"),
+        ([[1.0, 0.0], [-1.0, 1e-16]], "no direction has a positive inner product"),
+    ],
+)
+def test_inputs_without_a_margin(inputs, words):
+    with pytest.raises(ValueError, match=words):
+        max_margin(np.array(inputs))
+
+
 def test_classes_without_a_margin_are_named():
     inputs = np.array([[1.0, 0], [-1, 0], [0, 1], [1, 1]])
     with pytest.raises(ValueError, match=r"class 5: no direction has a positive inner product"):

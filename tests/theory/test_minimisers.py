@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 
-from ncollapse.theory.minimisers import collapse_threshold, dual_matrix, minimiser, primal_matrix
+from ncollapse.metrics import measure
+from ncollapse.theory.minimisers import (
+    Certificate,
+    collapse_threshold,
+    dual_matrix,
+    minimiser,
+    primal_matrix,
+)
 
 GRID = [
     (2, 3, 1.0, 0.3),
@@ -176,6 +183,42 @@ def test_the_certificate_holds_however_small_the_regularisation(model, lambda_w,
         assert point.risk == pytest.approx(expected, rel=1e-5, abs=1e-322)
     assert np.isfinite(point.risk)
     assert np.isfinite(point.b)
+
+
+@pytest.mark.parametrize("model", ["upfm-ce", "upfm-l2"])
+@pytest.mark.parametrize("case", GRID, ids=str)
+def test_the_multiplier_holds_the_gradient_of_the_data_term(model, case):
+    num_classes, per_class, ratio, share = case
+    lambda_w, lambda_h = regularisation(model, num_classes, per_class, ratio, share)
+    point = minimiser(
+        model, num_classes=num_classes, per_class=per_class, lambda_w=lambda_w, lambda_h=lambda_h
+    )
+    logits = np.repeat(point.logits(), per_class, axis=0)
+    targets = np.repeat(np.eye(num_classes), per_class, axis=0)
+    predicted = softmax(logits, axis=1) if model == "upfm-ce" else logits
+    gradient = (predicted - targets) / len(targets)
+    np.testing.assert_allclose(
+        dual_matrix(point)[num_classes:, :num_classes], 0.5 * gradient, atol=1e-15
+    )
+
+
+@pytest.mark.parametrize("model", ["upfm-ce", "upfm-l2"])
+def test_predicted_metrics_are_those_of_the_constructed_point(model):
+    point = minimiser(model, num_classes=4, per_class=3, lambda_w=1e-3, lambda_h=2e-3)
+    weight, features = point.construct()
+    labels = np.repeat(np.arange(4), 3)
+    names = list(point.metrics)
+    measured = measure(features, labels, weight=weight, preset=names).metrics
+    assert len(point.metrics) == 16
+    for name, value in point.metrics.items():
+        assert measured[name] == pytest.approx(value, abs=1e-7), name
+
+
+def test_a_certificate_needs_both_of_its_conditions():
+    assert Certificate(-1e-14, 1e-14, 1.0).holds()
+    assert not Certificate(-1e-3, 0.0, 1.0).holds()
+    assert not Certificate(0.0, 1e-3, 1.0).holds()
+    assert Certificate(-1e-3, 1e-3, 1.0).holds(tolerance=1e-2)
 
 
 def test_a_point_beside_the_minimiser_is_refused_a_certificate():

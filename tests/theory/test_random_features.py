@@ -44,3 +44,5 @@ def test_parallel_rows_and_other_norms_are_refused():
         width_bound(np.vstack([INPUTS, INPUTS[:1]]))
     with pytest.raises(ValueError, match="row 0 has norm 2"):
         random_feature_kernel(np.array([[2.0, 0.0], [1.0, 0.0]]))
+    with pytest.raises(ValueError, match=r"row 1 has norm 0\.5"):
+        random_feature_kernel(np.array([[1.0, 0.0], [0.5, 0.0]]))

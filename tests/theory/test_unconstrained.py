@@ -122,6 +122,17 @@ def test_linearised_solution_solves_the_linearised_equations(classes, per_class,
         assert off <= bound
 
 
+@pytest.mark.parametrize(("classes", "per_class", "dim", "seed"), CASES)
+def test_the_bound_of_the_linearised_flow_is_the_printed_one(classes, per_class, dim, seed):
+    """e^{1/(C√N)} times the norm of what is not in T."""
+    point = random_point(classes, per_class, dim, seed)
+    flat = np.concatenate([point.weight.ravel(), point.features.ravel()])
+    grow = paper_basis(classes, per_class, dim)["grow"]
+    off = np.linalg.norm(flat - grow @ (grow.T @ flat))
+    expected = np.exp(1 / (classes * np.sqrt(per_class))) * off
+    assert linearised_bound(point.weight, point.features) == pytest.approx(expected, rel=1e-12)
+
+
 def gradient_field(t, flat, classes, per_class, dim):
     """Z' = −∇R_e(Z), paper orientation inside."""
     weight = flat[: classes * dim].reshape(classes, dim)
@@ -156,6 +167,12 @@ def test_exact_solution_on_the_invariant_subspace(classes, per_class, dim, seed)
         solution = exact_solution(point, time)
         flat = np.concatenate([solution.weight.ravel(), solution.features.ravel(), solution.bias])
         np.testing.assert_allclose(flat, state, atol=1e-9)
+
+
+def test_points_of_the_subspace_have_a_bias_only_when_asked():
+    weight = random_point(3, 2, 4, 0).weight
+    assert on_invariant_subspace(weight, 2).bias.tolist() == [0.0, 0.0, 0.0]
+    assert on_invariant_subspace(weight, 2, 0.3).bias.tolist() == [0.3, 0.3, 0.3]
 
 
 def test_logistic_values_rest_at_zero_and_end_at_the_quarter_power():
@@ -224,6 +241,12 @@ def test_residuals_vanish_at_strong_collapse_and_match_their_definitions():
 def test_shapes_that_disagree_are_named(weight, features, message):
     with pytest.raises(ValueError, match=message):
         eigenspace_projections(weight, features)
+
+
+def test_a_start_that_grows_in_too_few_directions_has_no_limit():
+    weight = np.array([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    with pytest.raises(ValueError, match="rank K - 1 = 2"):
+        small_start_limit(weight, np.repeat(weight, 2, axis=0))
 
 
 def test_undefined_quantities_are_refused():

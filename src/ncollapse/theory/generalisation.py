@@ -17,6 +17,7 @@ from scipy.special import ndtr, owens_t
 from ncollapse._checks import check_finite, check_matrix, check_positive
 from ncollapse.least_distance import least_distance
 from ncollapse.theory.boundary import (
+    NOISE_RANGE,
     check_epsilon,
     check_levels,
     expected_square_excess,
@@ -44,7 +45,9 @@ def best_error(sigma: Any, ratio: Any, norm: float = 1.0) -> np.ndarray:
         sigma or norm not positive; a ratio at which collapse is infeasible (below
         `ncollapse.theory.boundary.phase_boundary`), where there is no such neuron.
     """
-    noise, ratios = np.broadcast_arrays(_relative_noise(sigma, norm), check_levels("ratio", ratio))
+    given, ratios = np.broadcast_arrays(_relative_noise(sigma, norm), check_levels("ratio", ratio))
+    # Beyond this range a has its limit, to rounding.
+    noise = np.clip(given, *NOISE_RANGE)
     most = np.sqrt(np.maximum(ratios - 1.0, 0.0))
     lowest = find_root(_steepness, (0.0, np.maximum(most, 1.0)), args=(noise,)).x
     boundary = _height(lowest, noise)
@@ -60,7 +63,8 @@ def best_error(sigma: Any, ratio: Any, norm: float = 1.0) -> np.ndarray:
     slope = find_root(
         lambda a, noise, ratio: _height(a, noise) - ratio, bracket, args=(noise, ratios)
     ).x
-    return ndtr(-slope / (noise * np.sqrt(1.0 + slope**2)))
+    with np.errstate(over="ignore"):
+        return ndtr(-slope / np.sqrt(1.0 + slope**2) / given)
 
 
 def _height(slope: Any, noise: Any) -> Any:

@@ -22,7 +22,7 @@ from ncollapse.theory.layer_peeled import ScaledDerivatives, check_model, scaled
 _ANGLES = math.pi / 4 * 0.5 ** np.arange(0.0, 40.0, 0.5)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EscapeDirection:
     """A tangent direction that lowers L on the sphere, with the decrease it achieves.
 

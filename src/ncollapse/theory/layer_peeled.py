@@ -20,7 +20,7 @@ from ncollapse._checks import check_labels, check_matrix
 _LOG_LOG_TWO = math.log(math.log(2.0))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScaledDerivatives:
     """Cross-entropy seen through its logits, with its size divided out.
 

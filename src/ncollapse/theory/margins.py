@@ -75,13 +75,9 @@ def max_margin(inputs: np.ndarray) -> tuple[np.ndarray, float]:
             "no direction has a positive inner product with it"
         )
     rows, bound = inputs / norms[:, None], norms.min() / norms
-    answer = least_distance(rows, bound)
-    if answer.residual < 0.1:
-        # The residual is 1/√(1 + ‖z‖²): a bound of its size brings ‖z‖ near 1.
-        answer = least_distance(rows, max(answer.residual, 1e-15) * bound)
     # Solved again with equality on the rows that bind: least squares keeps the digits that the
     # residual loses when rows nearly cancel.
-    binding = answer.multipliers > 0.0
+    binding = least_distance(rows, bound).multipliers > 0.0
     point = np.linalg.lstsq(rows[binding], bound[binding])[0]
     multipliers = np.maximum(np.linalg.lstsq(rows[binding].T, point)[0], 0.0)
     direction = point / np.linalg.norm(point)

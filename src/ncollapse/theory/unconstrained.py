@@ -24,7 +24,7 @@ EIGENSPACES = ("grow", "decay", "mean_grow", "mean_decay", "still")
 """Names of mixon2022's E₁⁺ = T, E₁⁻, E₂⁺, E₂⁻ and E₃."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Point:
     """Parameters of the model: ``weight (K, D)``, ``features (K n, D)``, ``bias (K,)``."""
 
