@@ -449,6 +449,7 @@ def test_a_long_first_sample_costs_no_digits(xp, longer, batch):
     labels = np.concatenate([np.arange(3), rng.integers(0, 3, 297)])
     features = rays[labels] * (1 + 1e-5 * rng.standard_normal((300, 20)))
     features[:3] *= longer
+    features *= 0.01  # shorter than 1, as squared lengths are compared with 0
     features = features.astype(np.float32)
     stats = ClassStats(3, 20, per_class_scatter=True)
     for start in range(0, 300, batch):
