@@ -33,6 +33,9 @@ BOUND = (
     "1000 for D = 512, 1024, 2048), in PyTorch 2 + 2K/D times ours (2.0; 5.9, 4.0, 3.0), and no "
     "single pass that forms the scatter can win by more, but for the second reading of the features."
 )
+EXTREMES = "\n## Extreme sizes\n"
+"""The section of the page that `extremes.py` measures, which is kept."""
+
 Batches = list[tuple[Any, Any]]
 
 
@@ -200,7 +203,9 @@ def main() -> None:
         f"{table(rows)}\n\n{BOUND}\n"
     )
     TABLE.mkdir(parents=True, exist_ok=True)
-    (TABLE / f"measure{'-cuda' if cuda else ''}.md").write_text(text)
+    page = TABLE / f"measure{'-cuda' if cuda else ''}.md"
+    by_hand = page.read_text().partition(EXTREMES)[1:] if page.exists() else ()
+    page.write_text(text + "".join(by_hand))
     print(text)
 
 

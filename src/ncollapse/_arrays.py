@@ -223,10 +223,12 @@ def _class_sums_numpy(
     return present, plain @ matrix, weighted @ matrix
 
 
-def add_gram(target: Array, matrix: Array) -> Array:
-    """``target + matrixᵀ matrix``, of which only the upper triangle is promised."""
+def add_gram(target: Array, matrix: Array, scale: float = 1.0) -> Array:
+    """``target + scale² matrixᵀ matrix``, of which only the upper triangle is promised."""
     xp = array_namespace(matrix)
     product = xp.matmul(matrix.T, matrix)
+    if scale != 1:
+        product = double(product) * scale * scale
     if writeable(target):
         target += product
         return target

@@ -484,3 +484,36 @@ def test_statistics_form_no_matrix_per_class_or_sample():
     features, labels = rng.standard_normal((count, dim)), rng.integers(0, 200, count)
     peak = peak_bytes(lambda: summary_of(features, labels, buffer_rows=256))
     assert peak < 200 * dim * dim * 8 / 4
+
+
+@pytest.mark.parametrize("size", [1e-21, 1e19, 1e-30])
+def test_float32_features_of_any_size_give_the_same_numbers(size):
+    features, labels, means = cloud(18)
+    features, means = features.astype(np.float32), means.astype(np.float32)
+    names = [n for n in metrics.METRICS if n not in {"nc3_centre_logits", "snc1", "snc2", "snc3"}]
+    base, scaled = (
+        metrics.measure(np.float32(factor) * features, labels, weight=means, preset=names)
+        for factor in (1, size)
+    )
+    assert base.metrics["cdnv"] > 0.01
+    assert scaled.metrics == pytest.approx(base.metrics, rel=1e-5)
+
+
+def test_few_samples_of_many_features_form_no_square_of_features():
+    count, dim = 40, 12_000
+    rng = np.random.default_rng(19)
+    labels = np.arange(count) % 4
+    features, weight = rng.standard_normal((count, dim)), rng.standard_normal((4, dim))
+    shared = {"labels": labels, "weight": weight}
+    peak = peak_bytes(lambda: metrics.measure(features.astype(np.float32), **shared))
+    assert peak < dim**2 * 8 / 4
+    narrow = [n for n in metrics.METRICS if n not in {"snc1", "snc2", "snc3"}]
+    basis = np.linalg.qr(np.vstack([features, weight]).T)[0]  # all that there is lies in its span
+    small = metrics.measure(features @ basis, labels, weight=weight @ basis, preset=narrow)
+    assert small.summary.within.rows is None
+    wide = metrics.measure(features, labels, weight=weight, preset=narrow).metrics
+    for name in set(narrow) - {"nc2_negative_part"}:
+        assert wide[name] == pytest.approx(small.metrics[name], rel=1e-8, abs=1e-10), name
+    scores = metrics.neco_scores(summary_of(features, labels), features)
+    expected = metrics.neco_scores(small.summary, features @ basis)
+    np.testing.assert_allclose(scores, expected, rtol=1e-9)

@@ -283,7 +283,8 @@ BAD = [
     (np.ones((2, 4)), [0, -1], ValueError, "row 1 is -1"),
     (np.array([[0.0] * 4, [np.nan] * 4]), [0, 1], ValueError, "features must be finite, but row 1"),
     (np.array([[0.0] * 4, [np.inf] * 4]), [0, 0], ValueError, "features must be finite, but row 1"),
-    (np.full((2, 4), 1e30, dtype=np.float32), [0, 1], ValueError, "too large to square"),
+    (np.full((2, 4), 1e200), [0, 1], ValueError, "size 1.0e.200, whose fourth power is beyond"),
+    (np.ma.ones((2, 4)), [0, 1], TypeError, "features must not be masked"),
 ]
 
 
@@ -377,3 +378,120 @@ def test_long_sums_in_float32_keep_their_digits():
     exact = features.astype(np.float64)
     np.testing.assert_allclose(summary.means[0], exact.mean(axis=0), rtol=1e-9)
     np.testing.assert_allclose(summary.within_scatter, np.cov(exact.T, bias=True), atol=1e-11)
+
+
+SIZES = [2.0**-70, 2.0**-110, 2.0**63, 2.0**-21, 2.0**100]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size:.0e}")
+def test_float32_features_of_any_size(xp, size):
+    """By a power of two every number is that of ordinary features, and exactly so."""
+    features, labels = draw(13, dtype=np.float32)
+    base, scaled = (
+        ClassStats(5, 4, per_class_scatter=True)
+        .update(xp.asarray(factor * features), xp.asarray(labels))
+        .finish()
+        for factor in (np.float32(1), np.float32(size))
+    )
+    assert np.asarray(base.means).any()
+    for name, power in (("means", 1), ("within_scatter", 2), ("class_variances", 2)):
+        expected = np.asarray(getattr(base, name)) * size**power
+        np.testing.assert_allclose(np.asarray(getattr(scaled, name)), expected, rtol=1e-14)
+    np.testing.assert_allclose(
+        np.asarray(scaled.class_scatter), np.asarray(base.class_scatter) * size**2, rtol=1e-14
+    )
+    np.testing.assert_array_equal(
+        np.asarray(scaled.class_directional), np.asarray(base.class_directional)
+    )
+
+
+@pytest.mark.parametrize("sizes", [(1e-21, 1.0), (1.0, 1e19), (1e-12, 1e25), (1e19, 1e-10)])
+def test_classes_of_very_different_size(xp, sizes):
+    """One class after the other: the statistics of each are right, whichever sets the scale."""
+    features, labels = draw(14, num_classes=2, count=60, dtype=np.float32)
+    features *= np.asarray(sizes, dtype=np.float32)[labels][:, None]
+    order = np.argsort(labels, kind="stable")
+    stats = ClassStats(2, 4, buffer_rows=16)
+    for start in range(0, 60, 10):
+        cut = order[start : start + 10]
+        stats.update(xp.asarray(features[cut]), xp.asarray(labels[cut]))
+    summary = stats.finish()
+    _, means, _, variances, directional = two_pass(features, labels, 2)
+    for k in range(2):
+        mean = np.asarray(summary.means)[k]
+        np.testing.assert_allclose(mean, means[k], atol=1e-6 * np.abs(means[k]).max())
+    np.testing.assert_allclose(np.asarray(summary.class_variances), variances, rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(summary.class_directional), directional, rtol=1e-5)
+
+
+def test_sizes_that_cannot_be_held_are_refused():
+    features = np.ones((2, 2), dtype=np.float32)
+    features[1] *= np.float32(1e-37)
+    stats = ClassStats(2, 2).update(np.float32(1e10) * features[:1], [0])
+    with pytest.raises(ValueError, match="differ more in size than float32 can hold"):
+        stats.update(features[1:], [1])
+    with pytest.raises(ValueError, match=r"size 1.0e-90, whose fourth power is beyond float64"):
+        ClassStats(2, 2).update(np.full((2, 2), 1e-90), [0, 1])
+    with pytest.raises(ValueError, match=r"reference are of size 1.0e\+200"):
+        ClassStats(2, 2, reference=np.full((2, 2), 1e200))
+    far = ClassStats(2, 2, reference=np.full((2, 2), 1e30, dtype=np.float32))
+    with pytest.raises(ValueError, match="reference is too far from features"):
+        far.update(np.ones((2, 2), dtype=np.float32), [0, 1])
+    zeros = ClassStats(2, 2).update(np.zeros((2, 2), dtype=np.float32), [0, 1])
+    assert zeros.update(np.float32(1e-30) * features[:1], [0]).finish().class_variances[0] > 0
+
+
+@pytest.mark.parametrize("batch", [3, 40, 300])
+@pytest.mark.parametrize("longer", [1e3, 1e6])
+def test_a_long_first_sample_costs_no_digits(xp, longer, batch):
+    rng = np.random.default_rng(15)
+    rays = np.abs(rng.standard_normal((3, 20)))
+    labels = np.concatenate([np.arange(3), rng.integers(0, 3, 297)])
+    features = rays[labels] * (1 + 1e-5 * rng.standard_normal((300, 20)))
+    features[:3] *= longer
+    features *= 0.01  # shorter than 1, as squared lengths are compared with 0
+    features = features.astype(np.float32)
+    stats = ClassStats(3, 20, per_class_scatter=True)
+    for start in range(0, 300, batch):
+        cut = slice(start, start + batch)
+        stats.update(xp.asarray(features[cut]), xp.asarray(labels[cut]))
+    summary = stats.finish()
+    wide = features.astype(np.longdouble)
+    means = np.array([wide[labels == k].mean(axis=0) for k in range(3)])
+    units = wide / np.sqrt((wide**2).sum(axis=1, keepdims=True))
+    centres = means / np.sqrt((means**2).sum(axis=1, keepdims=True))
+    gaps = ((units - centres[labels]) ** 2).sum(axis=1) / 2
+    exact = [float(gaps[labels == k].mean()) for k in range(3)]
+    np.testing.assert_allclose(np.asarray(summary.class_directional), exact, rtol=1e-3)
+    _, _, scatter, variances, _ = two_pass(features, labels, 3)
+    np.testing.assert_allclose(np.asarray(summary.class_variances), variances, rtol=1e-6)
+    np.testing.assert_allclose(
+        np.asarray(summary.within_scatter), scatter, atol=1e-6 * np.abs(scatter).max()
+    )
+    np.testing.assert_allclose(np.asarray(summary.class_scatter).mean(axis=0), scatter, rtol=0.2)
+
+
+@pytest.mark.parametrize("zeros", [0, 3])
+def test_few_samples_of_many_features_are_kept_as_rows(xp, zeros):
+    """At most D/2 rows: no D×D matrix until one is asked for, and the same numbers."""
+    features, labels = draw(16, dim=40, count=20, dtype=np.float32)
+    features[:zeros] = 0
+    labels[0] = labels[-1]
+    arrays = xp.asarray(features), xp.asarray(labels)
+    parts = [ClassStats(5, 40), ClassStats(5, 40)]
+    for part, cut in zip(parts, (slice(0, 12), slice(12, 20)), strict=True):
+        part.update(arrays[0][cut, :], arrays[1][cut])
+    held = [part.finish().within.rows for part in parts]
+    assert all(rows is not None and rows.shape[0] <= 13 for rows in held)
+    summary = parts[0].merge(parts[1]).finish()
+    assert summary.within.rows is not None
+    check(summary, two_pass(features, labels, 5), 2e-6)
+    more, more_labels = draw(17, dim=40, count=30, dtype=np.float32)
+    parts[0].update(xp.asarray(more), xp.asarray(more_labels))
+    whole = parts[0].finish()
+    assert whole.within.rows is None
+    every = np.concatenate([features, more]), np.concatenate([labels, more_labels])
+    check(whole, two_pass(*every, 5), 2e-6)
+    restored = ClassStats(5, 40).load_state_dict(parts[1].state_dict()).finish()
+    assert restored.within.rows is None
+    check(restored, two_pass(features[12:], labels[12:], 5), 2e-6)

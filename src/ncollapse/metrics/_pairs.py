@@ -18,43 +18,64 @@ CLOSE = 1e-4
 
 
 @dataclass(frozen=True)
-class PairStatistics:
-    """Averages over the pairs k ≠ l of the unit rows u_k of a frame.
+class CosineStatistics:
+    """Of the cosines of all pairs k ≠ l of rows of a frame.
 
     ``deviation`` avg |cos + 1/(K−1)|; ``coherence`` max |cos|; ``closest`` the class indices of the
-    pair with the largest cosine, ``closest_cosine``; mean and standard deviation of ‖u_k − u_l‖
-    and of log 1/‖u_k − u_l‖ (None when two directions coincide, where it is infinite).
+    pair with the largest cosine, ``closest_cosine``.
     """
 
     deviation: float
     coherence: float
     closest: tuple[int, int]
     closest_cosine: float
+
+
+@dataclass(frozen=True)
+class DistanceStatistics:
+    """Means and standard deviations over the pairs k ≠ l of unit rows u_k of a frame: of ‖u_k − u_l‖
+    and of log 1/‖u_k − u_l‖ (None when two directions coincide, where it is infinite).
+    """
+
     distance_mean: float
     distance_std: float
     log_mean: float | None
     log_std: float | None
 
 
-_KNOWN: weakref.WeakKeyDictionary[Frame, PairStatistics] = weakref.WeakKeyDictionary()
+_COSINES: weakref.WeakKeyDictionary[Frame, CosineStatistics] = weakref.WeakKeyDictionary()
+_DISTANCES: weakref.WeakKeyDictionary[Frame, DistanceStatistics] = weakref.WeakKeyDictionary()
 
 
-def pair_statistics(frame: Frame) -> PairStatistics:
-    """`PairStatistics` of the rows; computed once for each frame."""
-    if frame not in _KNOWN:
-        _KNOWN[frame] = _pair_statistics(frame)
-    return _KNOWN[frame]
+def cosine_statistics(frame: Frame) -> CosineStatistics:
+    """`CosineStatistics` of the rows; computed once for each frame."""
+    if frame not in _COSINES:
+        _COSINES[frame] = _cosine_statistics(frame)
+    return _COSINES[frame]
 
 
-def unit_pairs(frame: Frame) -> Iterator[tuple[Array, Array, Array, slice, slice]]:
-    """Cosines, squared distances of unit rows and the strict-upper mask (as 0/1), tile by tile."""
+def distance_statistics(frame: Frame) -> DistanceStatistics:
+    """`DistanceStatistics` of the rows; computed once for each frame."""
+    if frame not in _DISTANCES:
+        _DISTANCES[frame] = _distance_statistics(frame)
+    return _DISTANCES[frame]
+
+
+def cosines(frame: Frame) -> Iterator[tuple[Array, Array, Array, slice, slice]]:
+    """Unit rows of two tiles and their cosines, for every pair of tiles on or above the diagonal."""
     xp = array_namespace(frame.array)
     for left, right in _tile_pairs(frame):
         a = frame.rows(left) / frame.norms[left][:, None]
         b = frame.rows(right) / frame.norms[right][:, None]
-        cosine = xp.matmul(a, b.T)
+        yield a, b, xp.matmul(a, b.T), left, right
+
+
+def unit_pairs(frame: Frame) -> Iterator[tuple[Array, Array]]:
+    """Squared distances of unit rows and the strict-upper mask (as 0/1), tile by tile."""
+    xp = array_namespace(frame.array)
+    for a, b, cosine, left, right in cosines(frame):
         squares = _distances(a, b, 2 - 2 * cosine, xp.ones_like(a[:, 0]), xp.ones_like(b[:, 0]))
-        yield cosine, squares, _above(squares, left, right), left, right
+        yield squares, _above(squares, left, right)
 
 
 def squared_distances(frame: Frame) -> Iterator[tuple[Array, Array, slice, slice]]:
@@ -102,40 +123,58 @@ def _row_distances(row: Array, others: Array) -> Array:
     return row_dots(difference, difference)
 
 
-def _pair_statistics(frame: Frame) -> PairStatistics:
+def _cosine_statistics(frame: Frame) -> CosineStatistics:
+    frame.require_classes()
+    frame.require_directions()
+    xp = array_namespace(frame.array)
+    count = frame.count
+    total, lowest, closest, highest = 0.0, np.inf, (0, 1), -np.inf
+    for _, _, cosine, left, right in cosines(frame):
+        if left == right:
+            if cosine.shape[0] == 1:
+                continue
+            # What stands on or below the diagonal is none of the pairs: it is −1/(K−1), which adds
+            # nothing to the deviation, and the extremes are taken among the others.
+            above = _above(cosine, left, right) > 0
+            cosine = xp.where(above, cosine, xp.full_like(cosine, -1 / (count - 1)))
+            shown = xp.where(above, cosine, xp.full_like(cosine, -np.inf))
+            least = xp.min(xp.where(above, cosine, xp.full_like(cosine, np.inf)))
+        else:
+            shown, least = cosine, xp.min(cosine)
+        lowest = min(lowest, scalar(least))
+        if scalar(xp.max(shown)) > highest:
+            i, j = divmod(int(xp.argmax(xp.reshape(shown, (-1,)))), shown.shape[1])
+            highest = scalar(shown[i, j])
+            closest = (frame.classes[left.start + i], frame.classes[right.start + j])
+        total += scalar(xp.sum(xp.abs(cosine + 1 / (count - 1))))
+    return CosineStatistics(
+        deviation=total / (count * (count - 1) / 2),
+        coherence=min(max(highest, -lowest), 1.0),
+        closest=closest,
+        closest_cosine=min(highest, 1.0),
+    )
+
+
+def _distance_statistics(frame: Frame) -> DistanceStatistics:
     frame.require_classes()
     frame.require_directions()
     xp = array_namespace(frame.array)
     count = frame.count
     ideal = (2 * count / (count - 1)) ** 0.5
-    sums = np.zeros(5)
-    coherence, closest, closest_cosine, coincide = 0.0, (0, 1), -np.inf, False
-    for cosine, squares, mask, left, right in unit_pairs(frame):
-        above = mask > 0
-        distance = xp.sqrt(xp.where(above, squares, xp.ones_like(squares)))
+    sums = np.zeros(4)
+    coincide = False
+    for squares, mask in unit_pairs(frame):
+        distance = xp.sqrt(xp.where(mask > 0, squares, xp.ones_like(squares)))
         coincide = coincide or bool(xp.any(distance == 0))
         log = -xp.log(xp.where(distance > 0, distance, xp.ones_like(distance)) / ideal)
         off = distance - ideal
-        parts = (xp.abs(cosine + 1 / (count - 1)), off, off * off, log, log * log)
-        sums += [scalar(xp.sum(part * mask)) for part in parts]
-        coherence = max(coherence, scalar(xp.max(xp.abs(cosine) * mask)))
-        shown = xp.where(above, cosine, xp.full_like(cosine, -np.inf))
-        place = int(xp.argmax(xp.reshape(shown, (-1,))))
-        i, j = divmod(place, cosine.shape[1])
-        value = scalar(shown[i, j])
-        if value > closest_cosine:
-            closest_cosine = value
-            closest = (frame.classes[left.start + i], frame.classes[right.start + j])
+        sums += [scalar(xp.sum(part * mask)) for part in (off, off * off, log, log * log)]
     means = sums / (count * (count - 1) / 2)
-    return PairStatistics(
-        deviation=float(means[0]),
-        coherence=min(coherence, 1.0),
-        closest=closest,
-        closest_cosine=min(closest_cosine, 1.0),
-        distance_mean=float(ideal + means[1]),
-        distance_std=_spread(means[1], means[2]),
-        log_mean=None if coincide else float(means[3] - np.log(ideal)),
-        log_std=None if coincide else _spread(means[3], means[4]),
+    return DistanceStatistics(
+        distance_mean=float(ideal + means[0]),
+        distance_std=_spread(means[0], means[1]),
+        log_mean=None if coincide else float(means[2] - np.log(ideal)),
+        log_std=None if coincide else _spread(means[2], means[3]),
     )
 
 
@@ -151,7 +190,7 @@ def riesz_energy(frame: Frame, exponent: float) -> float:
     frame.require_directions()
     xp = array_namespace(frame.array)
     largest, total = -np.inf, 0.0
-    for _, squares, mask, _, _ in unit_pairs(frame):
+    for squares, mask in unit_pairs(frame):
         above = mask > 0
         if exponent > 0 and bool(xp.any(above & (squares <= 0))):
             raise UndefinedMetricError(

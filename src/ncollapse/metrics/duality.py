@@ -65,7 +65,7 @@ def nc3_duality(summary: ClassSummary, weight: Array | Frame) -> float:
 
 
 @metric(
-    "the same with the lengths of means fitted; 0: self-dual",
+    "distance of W from the projected directions of means, lengths fitted; 0: self-dual",
     needs="both",
     collapsed=None,
     presets=("min2025",),

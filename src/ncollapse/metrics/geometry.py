@@ -21,7 +21,7 @@ from ncollapse.metrics._frame import (
     uncentred_means,
     weight_rows,
 )
-from ncollapse.metrics._pairs import pair_statistics, riesz_energy
+from ncollapse.metrics._pairs import cosine_statistics, distance_statistics, riesz_energy
 from ncollapse.metrics.registry import metric
 from ncollapse.stats import ClassSummary
 
@@ -57,7 +57,7 @@ def nc2_equiangular_means(summary: ClassSummary) -> float:
     §4).
     """
     with exact(summary.means):
-        return pair_statistics(centred_means(summary)).deviation
+        return cosine_statistics(centred_means(summary)).deviation
 
 
 @metric(
@@ -69,7 +69,7 @@ def nc2_equiangular_weight(weight: Array | Frame) -> float:
     """avg_{k≠l} |cos(w_k, w_l) + 1/(K−1)|, the modulus inside (papyan2020; ji2022 §4)."""
     frame = weight_rows(weight)
     with exact(frame.array):
-        return pair_statistics(frame).deviation
+        return cosine_statistics(frame).deviation
 
 
 @metric("largest |cosine| between centred means; 1/(K-1) is the least", collapsed=None)
@@ -78,7 +78,7 @@ def nc2_coherence_means(summary: ClassSummary) -> float:
     bound).
     """
     with exact(summary.means):
-        return pair_statistics(centred_means(summary)).coherence
+        return cosine_statistics(centred_means(summary)).coherence
 
 
 @metric(
@@ -90,14 +90,14 @@ def nc2_coherence_weight(weight: Array | Frame) -> float:
     """max_{k≠l} |cos(w_k, w_l)|."""
     frame = weight_rows(weight)
     with exact(frame.array):
-        return pair_statistics(frame).coherence
+        return cosine_statistics(frame).coherence
 
 
 def closest_pair(summary: ClassSummary) -> tuple[tuple[int, int], float]:
     """The pair of class indices whose centred means have the largest cosine, and that cosine."""
     with exact(summary.means):
-        found = pair_statistics(centred_means(summary))
-        return found.closest, found.closest_cosine
+        pairs = cosine_statistics(centred_means(summary))
+        return pairs.closest, pairs.closest_cosine
 
 
 @metric("smallest angle between centred means, radians; 0: two classes merged", collapsed=None)
@@ -111,8 +111,8 @@ def minority_collapse_angle(summary_or_weight: ClassSummary | Array | Frame) -> 
     else:
         frame = weight_rows(summary_or_weight)
     with exact(frame.array):
-        found = pair_statistics(frame)
-        left, right = (frame.classes.index(k) for k in found.closest)
+        closest = cosine_statistics(frame).closest
+        left, right = (frame.classes.index(k) for k in closest)
         xp = array_namespace(frame.array)
         a, b = (frame.rows(slice(k, k + 1)) / frame.norms[k] for k in (left, right))
         apart, together = (scalar(xp.linalg.vector_norm(v)) for v in (a - b, a + b))
@@ -232,17 +232,17 @@ def gnc2_log_spread(summary: ClassSummary) -> float:
 def gnc2_distance(summary: ClassSummary) -> float:
     """avg_{k≠l} ‖u_k − u_l‖, the distance kernel with its sign turned (Liu 2023)."""
     with exact(summary.means):
-        return pair_statistics(centred_means(summary)).distance_mean
+        return distance_statistics(centred_means(summary)).distance_mean
 
 
 @metric("relative spread of those distances; 0: all pairs equally far", presets=("wu2024",))
 def gnc2_distance_spread(summary: ClassSummary) -> float:
     """std/avg over pairs of ‖u_k − u_l‖: 0 for a simplex ETF."""
     with exact(summary.means):
-        found = pair_statistics(centred_means(summary))
-        if not found.distance_mean > 0:
+        pairs = distance_statistics(centred_means(summary))
+        if not pairs.distance_mean > 0:
             raise UndefinedMetricError("centred class means: all directions coincide")
-        return found.distance_std / found.distance_mean
+        return pairs.distance_std / pairs.distance_mean
 
 
 @metric("Riesz-kernel energy on the scale of gnc2_log; least when spread evenly", collapsed=None)
@@ -314,7 +314,7 @@ def _equinorm(frame: Frame) -> float:
 
 
 def _finite_log(frame: Frame) -> tuple[float, float]:
-    found = pair_statistics(frame)
-    if found.log_mean is None or found.log_std is None:
+    pairs = distance_statistics(frame)
+    if pairs.log_mean is None or pairs.log_std is None:
         raise UndefinedMetricError(f"{frame.name}: two directions coincide, log 1/0 is infinite")
-    return found.log_mean, found.log_std
+    return pairs.log_mean, pairs.log_std

@@ -13,7 +13,7 @@ from ncollapse.metrics._frame import (
     scalar,
     uncentred_means,
 )
-from ncollapse.metrics.variability import weighted_means
+from ncollapse.metrics.variability import total_factor, weighted_means
 from ncollapse.stats import ClassSummary
 
 
@@ -60,9 +60,12 @@ def neco_scores(
         count = len(summary.occupied) - 1 if dim is None else dim
         if not 1 <= count <= summary.num_features:
             raise ValueError(f"dim must be between 1 and {summary.num_features}, but it is {count}")
-        total = summary.within_scatter + weighted_means(summary).feature_gram
-        _, vectors = xp.linalg.eigh(total)
-        basis = vectors[:, summary.num_features - count :]
+        factor = total_factor(summary)
+        if factor is not None and count <= factor.shape[0]:
+            basis = xp.linalg.svd(factor, full_matrices=False)[2][:count, :].T
+        else:
+            total = summary.within_scatter + weighted_means(summary).feature_gram
+            basis = xp.linalg.eigh(total)[1][:, summary.num_features - count :]
         shifted = _shifted(summary, features, _sample_mean(summary))
         norms = xp.linalg.vector_norm(shifted, axis=1)
         inside = xp.linalg.vector_norm(xp.matmul(shifted, basis), axis=1)

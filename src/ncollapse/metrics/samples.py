@@ -65,7 +65,8 @@ class SampleStats:
     ``weight`` (K, D) and ``bias`` (K,) are the classifier; without a weight only what needs none is
     counted. Empty classes are candidates neither for the nearest mean nor for the decision that is
     compared with it; the classifier's own accuracy counts all its rows. Ties go to the lower index.
-    Distances are compared by ⟨h − μ_G, μ_k − μ_G⟩ − ½‖μ_k − μ_G‖² in the features' own precision.
+    Distances are compared by ⟨h − μ_G, μ_k − μ_G⟩ − ½‖μ_k − μ_G‖² in the features' own precision, in
+    units of a power of two near the largest ‖μ_k − μ_G‖, so that features may be of any size.
     """
 
     def __init__(
@@ -81,6 +82,9 @@ class SampleStats:
             elif bias is not None:
                 raise ValueError("bias was given without weight")
             xp = array_namespace(summary.means)
+            centred = summary.means - summary.global_mean[None, :]
+            largest = float(to_numpy(xp.max(xp.abs(summary.occupied_rows(centred)))))
+            self._scale = 2.0 ** -int(np.frexp(largest)[1])
             vector = (summary.num_classes,)
             self._counts = {
                 name: zeros(vector, xp.float64, summary.means)
@@ -187,7 +191,7 @@ class SampleStats:
         if features.dtype not in self._tables:
             summary = self.summary
             xp = array_namespace(summary.means)
-            centred = summary.means - summary.global_mean[None, :]
+            centred = (summary.means - summary.global_mean[None, :]) * self._scale
             half = xp.where(
                 summary.counts > 0,
                 row_dots(centred, centred) / 2,
@@ -211,7 +215,8 @@ class SampleStats:
         shifted = double(features) - self.summary.global_mean[None, :]
         own = xp.take(self.summary.means, indices, axis=0) - self.summary.global_mean[None, :]
         apart = shifted - own
-        scores = xp.matmul(xp.astype(shifted, features.dtype, copy=False), centred.T)
+        scaled = xp.astype(shifted * self._scale, features.dtype, copy=False)
+        scores = xp.matmul(scaled, centred.T)
         nearest = xp.argmax(scores - half[None, :], axis=1)
         found = {
             "counts": xp.ones_like(shifted[:, 0]),

@@ -9,7 +9,7 @@ from ncollapse._arrays import exact, to_numpy
 from ncollapse.metrics._frame import UndefinedMetricError, centred_means
 from ncollapse.metrics.geometry import singular_values
 from ncollapse.metrics.registry import metric
-from ncollapse.metrics.variability import weighted_means
+from ncollapse.metrics.variability import total_factor, weighted_means
 from ncollapse.stats import ClassSummary
 
 
@@ -74,7 +74,11 @@ def _features(summary: ClassSummary) -> np.ndarray:
     """Singular values of the centred features over √N."""
     with exact(summary.means):
         xp = array_namespace(summary.means)
-        total = summary.within_scatter + weighted_means(summary).feature_gram
+        factor = total_factor(summary)
+        if factor is not None:
+            total = xp.matmul(factor, factor.T)
+        else:
+            total = summary.within_scatter + weighted_means(summary).feature_gram
         values = to_numpy(xp.linalg.eigvalsh(total))[::-1]
     if not values.max() > 0:
         raise UndefinedMetricError("all samples coincide")

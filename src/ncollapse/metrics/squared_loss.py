@@ -90,5 +90,5 @@ def squared_loss(summary: ClassSummary, weight: Array | Frame, bias: Array | Non
         logits = xp.matmul(summary.occupied_means, matrix.T) + offset[None, :]
         logits = logits - xp.eye(rows.count, dtype=logits.dtype)
         at_means = scalar(xp.sum(share * xp.sum(logits * logits, axis=1)))
-        around = scalar(xp.sum(xp.matmul(matrix, summary.within_scatter) * matrix))
+        around = scalar(xp.sum(summary.within.quadratic(matrix.T)))
         return 0.5 * (at_means + around)

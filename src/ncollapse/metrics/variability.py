@@ -16,7 +16,7 @@ from ncollapse._checks import Array
 from ncollapse.metrics._frame import Frame, UndefinedMetricError, centred_means, scalar
 from ncollapse.metrics._pairs import squared_distances
 from ncollapse.metrics.registry import metric
-from ncollapse.stats import ClassSummary
+from ncollapse.stats import ClassSummary, Scatter
 
 RANK_TOLERANCE = 4 * np.finfo(np.float64).eps
 
@@ -133,6 +133,14 @@ def vci(summary: ClassSummary) -> float:
         frame = weighted_means(summary)
         frame.require_nonzero()
         xp = array_namespace(summary.means)
+        factor = total_factor(summary)
+        if factor is not None:
+            # Of the rows T of Σ_T = TᵀT those of Σ_B' are the last, and Tr(Σ_T† Σ_B') is the trace
+            # of these rows' block of TT†.
+            values, left = xp.linalg.eigh(xp.matmul(factor, factor.T))
+            kept = _positive(to_numpy(values), frame.dim)
+            share = to_numpy(xp.sum(left[-frame.count :, :] ** 2, axis=0))
+            return max(0.0, 1.0 - float(np.sum(share[kept])) / _rank(frame))
         between = frame.feature_gram
         rank = int(np.sum(_positive(to_numpy(xp.linalg.eigvalsh(between)), frame.dim)))
         values, vectors = xp.linalg.eigh(summary.within_scatter + between)
@@ -179,6 +187,23 @@ def weighted_means(summary: ClassSummary) -> Frame:
         )
 
 
+def total_factor(summary: ClassSummary) -> Array | None:
+    """Rows T whose TᵀT is the scatter of all samples, last those of `weighted_means`; None where
+    they would be more than D.
+    """
+    rows, frame = summary.within.rows, weighted_means(summary)
+    if rows is None or rows.shape[0] + frame.count > frame.dim:
+        return None
+    return array_namespace(rows).concat([rows, frame.all()])
+
+
+def _rank(frame: Frame) -> int:
+    xp = array_namespace(frame.array)
+    rows = frame.all()
+    values = to_numpy(xp.linalg.eigvalsh(xp.matmul(rows, rows.T)))
+    return int(np.sum(_positive(values, frame.dim)))
+
+
 def _classes(summary: ClassSummary) -> tuple[int, ...]:
     return tuple(int(k) for k in summary.occupied)
 
@@ -193,26 +218,26 @@ def within_trace(summary: ClassSummary) -> float:
 def _trace_ratio(summary: ClassSummary, frame: Frame) -> float:
     """Tr(Σ_W (FᵀF)†) for the rows F of a frame, on the smaller of its two Gram matrices."""
     frame.require_nonzero()
-    values, quadratic = between_spectrum(frame, summary.within_scatter)
+    values, quadratic = between_spectrum(frame, summary.within)
     kept = _positive(values, min(frame.count, frame.dim))
     return float(np.sum(quadratic[kept] / values[kept]))
 
 
-def between_spectrum(frame: Frame, within: Array) -> tuple[np.ndarray, np.ndarray]:
+def between_spectrum(frame: Frame, within: Scatter) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues λ_i of FᵀF and v_iᵀ Σ_W v_i, ascending in λ: of the smaller Gram matrix.
 
     Where λ_i is zero to rounding its second number means nothing.
     """
-    xp = array_namespace(within)
+    xp = array_namespace(frame.array)
     if frame.count <= frame.dim:
         rows = frame.all()
         values, left = xp.linalg.eigh(xp.matmul(rows, rows.T))
         vectors = xp.matmul(rows.T, left)
         scale = xp.where(values > 0, values, xp.ones_like(values))
-        quadratic = xp.sum(vectors * xp.matmul(within, vectors), axis=0) / scale
+        quadratic = within.quadratic(vectors) / scale
     else:
         values, vectors = xp.linalg.eigh(frame.feature_gram)
-        quadratic = xp.sum(vectors * xp.matmul(within, vectors), axis=0)
+        quadratic = within.quadratic(vectors)
     return to_numpy(values), to_numpy(quadratic)
 
 

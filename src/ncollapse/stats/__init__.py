@@ -1,6 +1,6 @@
 """Streaming class statistics: the only state that measuring needs."""
 
 from ncollapse.stats._class_stats import ClassStats
-from ncollapse.stats._summary import ClassSummary
+from ncollapse.stats._summary import ClassSummary, Scatter
 
-__all__ = ["ClassStats", "ClassSummary"]
+__all__ = ["ClassStats", "ClassSummary", "Scatter"]

@@ -25,13 +25,21 @@ from ncollapse._arrays import (
 from ncollapse._checks import Array, check_features, check_finite
 from ncollapse._labels import check_classes, class_indices, distinct, label_vector
 from ncollapse.stats._finish import finish_summary
-from ncollapse.stats._merge import moved_to_reference
-from ncollapse.stats._rows import Rows, default_capacity, delicate_rows, row_scalars
+from ncollapse.stats._merge import change_reference, moved_to_reference
+from ncollapse.stats._rows import (
+    Rows,
+    RowScalars,
+    default_capacity,
+    float64_scalars,
+    row_scalars,
+    scale_exponent,
+)
 from ncollapse.stats._state import State
 from ncollapse.stats._summary import ClassSummary
 
 CANCELLED = 1e-3
-"""Rows whose angle to the reference is this much smaller than their shift are done in float64."""
+"""‖x − proj_c x‖²/‖x‖² below which ‖x‖² − ⟨x, c⟩²/‖c‖² is done in float64, as float32 leaves it
+four digits; and ‖h‖²/‖c‖², or its inverse, below which a row is summed apart from the others."""
 
 
 class ClassStats:
@@ -165,12 +173,12 @@ class ClassStats:
             return self
         other._flush()
         if self._state is None:
-            with exact(other._state.scatter):
+            with exact(other._state.sums):
                 self._state = other._state.copy()
             self._known, self._home = None, other._home
             return self
         self._flush()
-        with exact(self._state.scatter):
+        with exact(self._state.sums):
             moved = other._state.like(self._state)
             self._state = moved_to_reference(self._state, moved)
         self._known = None
@@ -183,7 +191,7 @@ class ClassStats:
         """
         if self._state is None or self.num_samples == 0:
             raise ValueError("there are no samples: update the statistics before finishing them")
-        with exact(self._state.scatter):
+        with exact(self._state.sums):
             summary = finish_summary(self._state, self.classes)
         return summary.converted(self._brought_home)
 
@@ -193,7 +201,7 @@ class ClassStats:
             example = np.zeros(0) if self._reference is None else self._reference
             return self._empty_state(example).to_dict()
         self._flush()
-        with exact(self._state.scatter):
+        with exact(self._state.sums):
             arrays = self._state.copy().to_dict()
         return {name: self._brought_home(array) for name, array in arrays.items()}
 
@@ -203,7 +211,7 @@ class ClassStats:
         Raises ``ValueError`` for missing entries or shapes that do not fit K and D.
         """
         loaded = State.from_dict(state, self.num_classes, self.num_features, self.per_class_scatter)
-        given = loaded.scatter
+        given = loaded.sums
         with exact(given):
             loaded = State(**{name: host_view(array) for name, array in loaded.to_dict().items()})
             self._state = loaded.copy() if to_numpy(loaded.counts).any() else None
@@ -225,7 +233,7 @@ class ClassStats:
                 f"reference must have shape ({self.num_classes}, {self.num_features}), "
                 f"but its shape is {tuple(reference.shape)}"
             )
-        check_finite("reference", reference)
+        scale_exponent(reference, "reference")
         zero = ~np.any(to_numpy(reference) != 0, axis=1)
         if zero.any():
             raise ValueError(
@@ -265,11 +273,10 @@ class ClassStats:
             )
 
     def _take_in(self, features: Array, indices: Array) -> None:
-        xp = array_namespace(features)
         rows = self._buffer()
-        if features.shape[0] > rows.capacity - rows.fill and not bool(
-            xp.isfinite(xp.sum(features))
-        ):
+        if rows.exponent is None:
+            rows.exponent = scale_exponent(features)
+        if features.shape[0] > rows.capacity - rows.fill and not _finite(features):
             check_finite("features", features)
         self._meet_classes(features, indices)
         start = 0
@@ -319,61 +326,140 @@ class ClassStats:
     def _append(self, rows: Rows, features: Array, indices: Array) -> None:
         state = self._started()
         xp = array_namespace(features)
-        shifted, squares, along = rows.shift(features, indices, state.reference)
         origin = xp.take(state.reference_squares, indices)
+        shifted, squares, along = self._shift(rows, features, indices, origin)
         lengths = origin + 2 * along + squares
-        if not bool(xp.isfinite(xp.sum(lengths))):
-            check_finite("features", features)
-            raise ValueError(
-                f"features are too large to square in {features.dtype}: pass them as float64"
-            )
         safe = xp.where(origin > 0, origin, xp.ones_like(origin))
         across = squares - along * along / safe
-        delicate = (lengths < CANCELLED * origin) | (across < CANCELLED * squares) | (origin == 0)
+        number = xp.finfo(features.dtype)
+        # Squares of differences from so small a reference may be no normal numbers.
+        faint = origin * rows.scale**2 < number.smallest_normal / number.eps**2
+        off = (lengths < CANCELLED * origin) | (CANCELLED * lengths > origin)
+        delicate = off | (across < CANCELLED * squares) | faint
+        apart = zero = np.zeros(0, dtype=np.int64)
         if bool(xp.any(delicate)):
             chosen = np.flatnonzero(to_numpy(delicate))
-            lengths, across, along = delicate_rows(
-                features, state.reference, indices, chosen, (lengths, across, along)
+            lengths, across, along, squares = float64_scalars(
+                features, state.reference, indices, chosen, (lengths, across, along, squares)
             )
-        zero = lengths == 0
-        if bool(xp.any(zero)):
-            where = np.flatnonzero(to_numpy(zero))
-            shifted = set_rows(
-                shifted, where, zeros((len(where), shifted.shape[1]), shifted.dtype, shifted)
-            )
-            squares = xp.where(zero, xp.zeros_like(squares), squares)
-            state.zero_counts = add_at(
-                state.zero_counts, indices, xp.astype(zero, state.zero_counts.dtype)
-            )
-        scalars = row_scalars(indices, squares, along, across, lengths, safe)
+            scaled = lengths * rows.scale**2
+            if bool(xp.any((scaled > 0) & (scaled < float(number.smallest_normal) ** 2))):
+                raise ValueError(
+                    f"features differ more in size than {features.dtype} can hold: "
+                    "pass them as float64"
+                )
+            host = to_numpy(lengths)
+            zero = np.flatnonzero(host == 0)
+            apart = np.flatnonzero(to_numpy(off) & (host > 0))
+            if self._change_references(features, indices, host, apart):
+                return self._append(rows, features, indices)
+        row = row_scalars(indices, squares, along, across, lengths, safe)
+        left_out = np.concatenate([zero, apart])
+        if left_out.size:
+            self._add_apart(features, row, like(apart, indices))
+            nothing = zeros((len(left_out), shifted.shape[1]), shifted.dtype, shifted)
+            shifted = set_rows(shifted, left_out, nothing)
+            row = row.without(left_out)
+            none = xp.astype(lengths == 0, state.zero_counts.dtype)
+            state.zero_counts = add_at(state.zero_counts, indices, none)
         state.counts = add_at(state.counts, indices, xp.ones_like(indices))
-        rows.keep(shifted, scalars)
+        rows.keep(shifted, row)
+
+    def _shift(
+        self, rows: Rows, features: Array, indices: Array, origin: Array
+    ) -> tuple[Array, Array, Array]:
+        """`Rows.shift`, with another scale where that of the first batch makes squares overflow."""
+        state = self._started()
+        for attempt in range(2):
+            shifted, squares, along = rows.shift(features, indices, state.reference)
+            with np.errstate(invalid="ignore"):
+                if _finite(origin + 2 * along + squares):
+                    return shifted, squares, along
+            check_finite("features", features)
+            if attempt == 0:
+                self._flush()
+                rows.exponent = scale_exponent(features)
+        raise ValueError("reference is too far from features: their distance overflows")
+
+    def _change_references(
+        self, features: Array, indices: Array, lengths: np.ndarray, apart: np.ndarray
+    ) -> bool:
+        """Give classes most of whose rows are ``apart`` from their reference that of median length.
+
+        A row h − c is rounded to the digits of c, so a first sample that is an outlier in length
+        would cost all others their directions.
+        """
+        host = to_numpy(indices)
+        many = np.bincount(host[apart], minlength=self.num_classes)
+        classes = np.flatnonzero(2 * many > np.bincount(host, minlength=self.num_classes))
+        if self._reference is not None or not classes.size:
+            return False
+        self._flush()
+        order = np.argsort(lengths, kind="stable")
+        order = order[lengths[order] > 0]
+        members = [order[host[order] == k] for k in classes]
+        median = np.array([rows[len(rows) // 2] for rows in members])
+        xp = array_namespace(features)
+        chosen = xp.take(features, like(median, indices), axis=0)
+        change_reference(self._started(), like(classes, indices), chosen)
+        return True
+
+    def _add_apart(self, features: Array, row: RowScalars, apart: Array) -> None:
+        """Sums of rows much longer or shorter than their reference, one by one in float64: beside
+        them float32 sums would lose the others' digits, or theirs.
+        """
+        state = self._started()
+        xp = array_namespace(features)
+        labels = xp.take(row.labels, apart)
+        matrix = double(xp.take(features, apart, axis=0))
+        matrix = matrix - double(xp.take(state.reference, labels, axis=0))
+        units = matrix * xp.take(row.inverses, apart)[:, None]
+        state.sums = add_at(state.sums, labels, matrix)
+        state.unit_sums = add_at(state.unit_sums, labels, units)
+        self._add_scatter(matrix, labels, 1.0)
 
     def _flush(self) -> None:
         if self._rows is None or self._rows.fill == 0:
             return
         state = self._started()
-        with exact(state.scatter):
+        back = 1 / self._rows.scale
+        with exact(state.sums):
             matrix, row = self._rows.drain()
-            state.scatter = add_gram(state.scatter, matrix)
+            xp = array_namespace(matrix)
             state.squares = add_at(state.squares, row.labels, row.squares)
             state.turns = add_at(state.turns, row.labels, row.turns)
             state.stretches = add_at(state.stretches, row.labels, row.stretches)
-            weights = array_namespace(matrix).astype(row.inverses, matrix.dtype)
+            weights = xp.astype(row.inverses * back, matrix.dtype)
             present, plain, weighted = class_sums(row.labels, matrix, weights, self.num_classes)
-            state.sums = add_rows(state.sums, present, plain)
+            state.sums = add_rows(state.sums, present, plain if back == 1 else double(plain) * back)
             state.unit_sums = add_rows(state.unit_sums, present, weighted)
-            if state.class_scatter is not None:
-                self._add_class_scatter(state, matrix, to_numpy(row.labels))
+            labels, left_out = row.labels, to_numpy(row.inverses) == 0
+            if left_out.any():
+                index = like(np.flatnonzero(~left_out), labels)
+                matrix, labels = xp.take(matrix, index, axis=0), xp.take(labels, index)
+            self._add_scatter(matrix, labels, back)
 
-    def _add_class_scatter(self, state: State, matrix: Array, labels: np.ndarray) -> None:
+    def _add_scatter(self, matrix: Array, labels: Array, scale: float) -> None:
+        state = self._started()
+        if state.class_scatter is not None:
+            self._add_class_scatter(state, matrix, to_numpy(labels), scale)
+        state.take_rows(matrix, labels, scale)
+
+    def _add_class_scatter(
+        self, state: State, matrix: Array, labels: np.ndarray, back: float
+    ) -> None:
         xp = array_namespace(matrix)
         scatter: Any = state.class_scatter
         for k in np.unique(labels).tolist():
             members = xp.take(matrix, like(np.flatnonzero(labels == k), state.counts), axis=0)
-            product = double(xp.matmul(members.T, members))[None, :, :]
-            scatter = set_rows(scatter, np.asarray([k]), scatter[k : k + 1, ...] + product)
+            product = add_gram(xp.zeros_like(scatter[k, ...]), members, back)
+            scatter = set_rows(scatter, np.asarray([k]), (scatter[k, ...] + product)[None, ...])
         state.class_scatter = scatter
+
+
+def _finite(array: Array) -> bool:
+    xp = array_namespace(array)
+    return bool(xp.isfinite(xp.sum(array)))
 
 
 def _describe(array: Array) -> str:

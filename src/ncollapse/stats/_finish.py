@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from array_api_compat import array_namespace
 
-from ncollapse._arrays import double, row_dots, symmetric, tiles, zeros
+from ncollapse._arrays import double, like, row_dots, symmetric, tiles, to_numpy, zeros
 from ncollapse._checks import Array
 from ncollapse.stats._merge import replaced, unit_difference
 from ncollapse.stats._state import State
-from ncollapse.stats._summary import ClassSummary
+from ncollapse.stats._summary import ClassSummary, Scatter
 
 TILE = 2048
 
@@ -21,20 +22,23 @@ def finish_summary(state: State, classes: tuple[Any, ...]) -> ClassSummary:
     With e = μ' − c and μ' the mean of the n' non-zero samples: M − Σ n' e eᵀ. The z zero
     samples of a class make μ = μ' n'/n and add (n' z/n) μ'μ'ᵀ.
     """
-    xp = array_namespace(state.scatter)
-    scatter = symmetric(state.scatter)
+    xp = array_namespace(state.sums)
+    scatter = None if state.scatter is None else symmetric(state.scatter)
     class_scatter = state.class_scatter
     total = int(xp.sum(state.counts))
     means = zeros(tuple(state.sums.shape), state.sums.dtype, state.sums)
-    variances, directional, class_scatters = [], [], []
+    variances, directional, class_scatters, rows = [], [], [], []
     for tile in tiles(state.counts.shape[0], TILE):
         part = _tile(state, tile)
         means = replaced(means, tile, part["means"])
         variances.append(part["variances"])
         directional.append(part["directional"])
-        scatter = scatter - xp.matmul(part["removed"].T, part["removed"])
-        if bool(xp.any(part["added"] != 0)):
-            scatter = scatter + xp.matmul(part["added"].T, part["added"])
+        if scatter is None:
+            rows += _rows_about_means(state, tile, part)
+        else:
+            scatter = scatter - xp.matmul(part["removed"].T, part["removed"])
+            if bool(xp.any(part["added"] != 0)):
+                scatter = scatter + xp.matmul(part["added"].T, part["added"])
         if class_scatter is not None:
             inner = class_scatter[tile, ...]
             inner = inner - part["removed"][:, :, None] * part["removed"][:, None, :]
@@ -45,7 +49,9 @@ def finish_summary(state: State, classes: tuple[Any, ...]) -> ClassSummary:
         counts=xp.asarray(state.counts, copy=True),
         means=means,
         global_mean=xp.sum(means, axis=0) / float(xp.sum(occupied)),
-        within_scatter=_nonnegative_diagonal(scatter / total),
+        within=Scatter(matrix=_nonnegative_diagonal(scatter / total))
+        if scatter is not None
+        else Scatter(rows=xp.concat(rows) / total**0.5),
         class_variances=xp.concat(variances),
         class_directional=xp.concat(directional),
         zero_counts=xp.asarray(state.zero_counts, copy=True),
@@ -55,8 +61,21 @@ def finish_summary(state: State, classes: tuple[Any, ...]) -> ClassSummary:
     )
 
 
+def _rows_about_means(state: State, tile: slice, part: dict[str, Array]) -> list[Array]:
+    """The kept rows of a tile's classes about their means, and √(n' z/n) μ' of those with zeros."""
+    xp = array_namespace(state.sums)
+    rows = []
+    for kept, labels in state.kept:
+        members = (labels >= tile.start) & (labels < tile.stop)
+        index = like(np.flatnonzero(to_numpy(members)), labels)
+        own = xp.take(labels, index) - tile.start
+        rows.append(xp.take(kept, index, axis=0) - xp.take(part["offset"], own, axis=0))
+    zeros_met = like(np.flatnonzero(to_numpy(state.zero_counts[tile])), state.zero_counts)
+    return [*rows, xp.take(part["added"], zeros_met, axis=0)]
+
+
 def _tile(state: State, tile: slice) -> dict[str, Array]:
-    xp = array_namespace(state.scatter)
+    xp = array_namespace(state.sums)
     counts = double(state.counts[tile])
     empty = double(state.zero_counts[tile])
     nonzero = counts - empty
@@ -82,6 +101,7 @@ def _tile(state: State, tile: slice) -> dict[str, Array]:
         "means": centre * share[:, None],
         "variances": xp.where(squares > 0, squares, xp.zeros_like(squares)) / divisor,
         "directional": xp.where(directionless, counts, turns + empty) / divisor,
+        "offset": offset,
         "removed": removed,
         "added": added,
         "divisor": divisor,

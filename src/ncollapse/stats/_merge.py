@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 from array_api_compat import array_namespace, is_jax_array
 
-from ncollapse._arrays import double, row_dots, tiles
+from ncollapse._arrays import double, row_dots, set_rows, tiles, to_numpy
 from ncollapse._checks import Array
-from ncollapse.stats._state import State
+from ncollapse.stats._state import State, rows_of
 
 TILE = 2048
+SUMS = ("squares", "turns", "sums", "unit_sums", "stretches")
 
 
 def moved_to_reference(target: State, other: State) -> State:
@@ -18,49 +20,94 @@ def moved_to_reference(target: State, other: State) -> State:
     Σ(h − c') = S + n g, Σ‖h − c'‖² = Q + 2⟨g, S⟩ + n‖g‖²,
     Σ(h − c')(h − c')ᵀ = M + g Sᵀ + S gᵀ + n g gᵀ, and alike for unit vectors about c/‖c‖.
     """
-    target.scatter = target.scatter + other.scatter
+    if target.scatter is not None or other.scatter is not None:
+        target.scatter, other.scatter = target.full_scatter() + other.full_scatter(), None
+        target.kept, other.kept = [], []
     if target.class_scatter is not None:
         target.class_scatter = target.class_scatter + other.class_scatter
     for tile in tiles(target.counts.shape[0], TILE):
-        _merge_tile(target, other, tile)
+        theirs = other.counts[tile] - other.zero_counts[tile]
+        mine = target.counts[tile] - target.zero_counts[tile]
+        # A class that only one side has met has that side's reference.
+        adopted = (mine == 0) & (theirs > 0)
+        _move(target, other, tile, adopted)
+    for rows, labels in other.kept:
+        target.take_rows(rows, labels, 1.0)
     target.counts = target.counts + other.counts
     target.zero_counts = target.zero_counts + other.zero_counts
     target.forget_norms()
     return target
 
 
-def _merge_tile(target: State, other: State, tile: slice) -> None:
-    xp = array_namespace(target.scatter)
-    theirs = double(other.counts[tile] - other.zero_counts[tile])
-    mine = double(target.counts[tile] - target.zero_counts[tile])
-    old, new = double(other.reference[tile, :]), double(target.reference[tile, :])
-    # A class that only one side has met has that side's reference.
-    adopted = (mine == 0) & (theirs > 0)
-    new = double(xp.astype(xp.where(adopted[:, None], old, new), target.reference.dtype))
-    gap = xp.where((theirs > 0)[:, None], old - new, xp.zeros_like(old))
-    weighted = other.sums[tile, :] + theirs[:, None] * gap / 2
-    cross = xp.matmul(gap.T, weighted)
-    target.scatter = target.scatter + cross + cross.T
+def change_reference(state: State, classes: Array, rows: Array) -> None:
+    """Restate the sums of some classes about the ``rows``, exact to float64."""
+    old = double(rows_of(state.reference, classes))
+    moved = _restated(state, classes, old, double(rows))
+    _add_cross(state, moved, classes)
+    chosen = to_numpy(classes)
+    if state.class_scatter is not None:
+        crosses = rows_of(state.class_scatter, classes) + _crosses(moved)
+        state.class_scatter = set_rows(state.class_scatter, chosen, crosses)
+    for name in SUMS:
+        setattr(state, name, set_rows(getattr(state, name), chosen, moved[name]))
+    state.set_reference(chosen, rows)
+
+
+def _move(target: State, other: State, tile: slice, adopted: Array) -> None:
+    xp = array_namespace(target.sums)
+    old = double(other.reference[tile, :])
+    new = xp.where(adopted[:, None], old, double(target.reference[tile, :]))
+    new = xp.astype(new, target.reference.dtype)
+    moved = _restated(other, tile, old, double(new))
+    # The rows that ``other`` keeps move with it; the scatter of either is the target's by now.
+    _add_cross(target if target.scatter is not None else other, moved, tile)
     if target.class_scatter is not None:
-        crosses = gap[:, :, None] * weighted[:, None, :]
-        crosses = crosses + xp.permute_dims(crosses, (0, 2, 1))
-        target.class_scatter = _with_rows(target.class_scatter, tile, crosses)
+        target.class_scatter = _with_rows(target.class_scatter, tile, _crosses(moved))
+    for name in SUMS:
+        setattr(target, name, _with_rows(getattr(target, name), tile, moved[name]))
+    target.reference = replaced(target.reference, tile, new)
+
+
+def _restated(state: State, part: slice | Array, old: Array, new: Array) -> dict[str, Array]:
+    """The sums of some classes about ``new``, g and S + n g/2."""
+    xp = array_namespace(state.sums)
+    count = double(rows_of(state.counts, part) - rows_of(state.zero_counts, part))
+    gap = xp.where((count > 0)[:, None], old - new, xp.zeros_like(old))
+    sums, units = rows_of(state.sums, part), rows_of(state.unit_sums, part)
+    stretches = rows_of(state.stretches, part)
+    weighted = sums + count[:, None] * gap / 2
     turn = unit_difference(new, gap)
-    squares = other.squares[tile] + 2 * row_dots(gap, weighted)
-    turns = (
-        other.turns[tile]
-        + row_dots(turn, other.unit_offsets(tile))
-        + theirs * row_dots(turn, turn) / 2
-    )
-    target.squares = _with_rows(target.squares, tile, squares)
-    target.turns = _with_rows(target.turns, tile, turns)
-    target.sums = _with_rows(target.sums, tile, other.sums[tile, :] + theirs[:, None] * gap)
-    nearer = _inverse_norm_difference(new, gap)
-    inverses = other.stretches[tile] + theirs * _inverse_norms(old)
-    units = other.unit_sums[tile, :] + inverses[:, None] * gap
-    target.unit_sums = _with_rows(target.unit_sums, tile, units)
-    target.stretches = _with_rows(target.stretches, tile, other.stretches[tile] + theirs * nearer)
-    target.reference = replaced(target.reference, tile, xp.astype(new, target.reference.dtype))
+    turns = row_dots(turn, state.unit_offsets(part)) + count * row_dots(turn, turn) / 2
+    inverses = stretches + count * _inverse_norms(old)
+    return {
+        "gap": gap,
+        "weighted": weighted,
+        "squares": rows_of(state.squares, part) + 2 * row_dots(gap, weighted),
+        "turns": rows_of(state.turns, part) + turns,
+        "sums": sums + count[:, None] * gap,
+        "unit_sums": units + inverses[:, None] * gap,
+        "stretches": stretches + count * _inverse_norm_difference(new, gap),
+    }
+
+
+def _crosses(moved: dict[str, Array]) -> Array:
+    """What each class's own scatter changes by."""
+    half = moved["gap"][:, :, None] * moved["weighted"][:, None, :]
+    return half + array_namespace(half).permute_dims(half, (0, 2, 1))
+
+
+def _add_cross(state: State, moved: dict[str, Array], part: slice | Array) -> None:
+    """Move the scatter, or the rows that are kept instead of it."""
+    gap = moved["gap"]
+    xp = array_namespace(gap)
+    if state.scatter is not None:
+        cross = xp.matmul(gap.T, moved["weighted"])
+        state.scatter = state.scatter + cross + cross.T
+        return
+    whole = xp.zeros_like(state.sums)
+    classes = np.arange(part.start, part.stop) if isinstance(part, slice) else to_numpy(part)
+    whole = set_rows(whole, classes, gap)
+    state.kept = [(rows + xp.take(whole, labels, axis=0), labels) for rows, labels in state.kept]
 
 
 def unit_difference(base: Array, gap: Array) -> Array:
@@ -70,9 +117,9 @@ def unit_difference(base: Array, gap: Array) -> Array:
     """
     xp = array_namespace(base)
     usable = xp.any(base != 0, axis=1) & xp.any(base + gap != 0, axis=1)
-    found = gap * _inverse_norms(base + gap)[:, None]
-    found = found + base * _inverse_norm_difference(base, gap)[:, None]
-    return xp.where(usable[:, None], found, xp.zeros_like(found))
+    difference = gap * _inverse_norms(base + gap)[:, None]
+    difference = difference + base * _inverse_norm_difference(base, gap)[:, None]
+    return xp.where(usable[:, None], difference, xp.zeros_like(difference))
 
 
 def _inverse_norms(rows: Array) -> Array:

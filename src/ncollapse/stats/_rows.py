@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,17 +17,24 @@ from ncollapse._arrays import (
     tiles,
     to_numpy,
     writeable,
+    zeros,
 )
-from ncollapse._checks import Array
+from ncollapse._checks import Array, check_finite
 
 BUFFER_BYTES = 1 << 27
+BUFFER_ROWS = (1024, 8192)
+
+COMFORT = {4: 20, 8: 200}
+"""Features between 2^−this and 2^this, by bytes of their dtype, are worked on as they are: squares
+of their differences, 2^−24 and 2^−53 of them at collapse, are normal numbers of that dtype, and for
+float64 so are fourth powers of the features, which Gram matrices' norms take."""
 
 
 @dataclass(frozen=True)
 class RowScalars:
     """Per shifted row x = h − c of the class y: the numbers that class sums need, float64.
 
-    ``squares`` ‖x‖²; ``turns`` 1 − cos(h, c); ``inverses`` 1/‖h‖ (0 for h = 0);
+    ``squares`` ‖x‖²; ``turns`` 1 − cos(h, c); ``inverses`` 1/‖h‖ (0 for h = 0 and for rows summed apart);
     ``stretches`` 1/‖h‖ − 1/‖c‖ (0 for h = 0).
     """
 
@@ -37,11 +44,40 @@ class RowScalars:
     inverses: Array
     stretches: Array
 
+    def without(self, rows: np.ndarray) -> RowScalars:
+        """The same, for a matrix in which these rows are 0: they are no samples of its own."""
+        nothing = zeros((len(rows),), self.inverses.dtype, self.inverses)
+        return replace(self, inverses=set_rows(self.inverses, rows, nothing))
+
 
 def default_capacity(num_features: int, example: Array) -> int:
-    """Rows to buffer: 8192, so that one product covers several batches, within 128 MiB."""
-    itemsize = to_numpy(example).itemsize
-    return max(1024, min(8192, BUFFER_BYTES // (num_features * itemsize)))
+    """Rows to buffer, so that one product covers several batches, within 128 MiB."""
+    least, most = BUFFER_ROWS
+    return max(least, min(most, BUFFER_BYTES // (num_features * to_numpy(example).itemsize)))
+
+
+def scale_exponent(features: Array, name: str = "features") -> int | None:
+    """e such that 2^e·features is of ordinary size: 0 where they are; None where all are zero.
+
+    Raises ``ValueError`` for NaN, infinities, and float64 features so large or small that their
+    fourth powers are no float64 numbers.
+    """
+    xp = array_namespace(features)
+    largest = float(to_numpy(xp.max(xp.abs(features))))
+    if not np.isfinite(largest):
+        check_finite(name, features)
+    if largest == 0:
+        return None
+    exponent = int(np.frexp(largest)[1])
+    itemsize = to_numpy(features[:0, :0]).itemsize
+    if abs(exponent) <= COMFORT[itemsize]:
+        return 0
+    if itemsize == 8:
+        raise ValueError(
+            f"{name} are of size {largest:.1e}, whose fourth power is beyond float64: "
+            "multiply them by a power of two"
+        )
+    return max(-126, min(126, -exponent))  # 2^±126 are normal numbers of float32
 
 
 class Rows:
@@ -51,6 +87,7 @@ class Rows:
         xp = array_namespace(example)
         self.capacity = capacity
         self.fill = 0
+        self.exponent: int | None = None
         self._scalars: list[RowScalars] = []
         self._pieces: list[Array] = []
         self._matrix: Array | None = None
@@ -59,15 +96,27 @@ class Rows:
                 (capacity, num_features), dtype=example.dtype, device=device(example)
             )
 
+    @property
+    def scale(self) -> float:
+        """2^e: the rows in the buffer are this times those that came in."""
+        return 2.0 ** (self.exponent or 0)
+
     def shift(self, features: Array, labels: Array, reference: Array) -> tuple[Array, Array, Array]:
-        """x_i = h_i − c_{y_i}, ‖x_i‖² and ⟨x_i, c_{y_i}⟩; not kept until `keep` is called."""
+        """2^e x_i, ‖x_i‖² and ⟨x_i, c_{y_i}⟩, x_i = h_i − c_{y_i}; not kept until `keep` is called."""
+        scale = self.scale
         if self._matrix is None:
             xp = array_namespace(features)
             origin = xp.take(reference, labels, axis=0)
+            if scale != 1:
+                features, origin = features * scale, origin * scale
             shifted = features - origin
-            return shifted, double(row_dots(shifted, shifted)), double(row_dots(shifted, origin))
-        shifted = self._matrix[self.fill : self.fill + features.shape[0]]
-        return shifted, *_shift_in_place(features, labels, reference, shifted)
+            squares, along = row_dots(shifted, shifted), row_dots(shifted, origin)
+        else:
+            shifted = self._matrix[self.fill : self.fill + features.shape[0]]
+            squares, along = _shift_in_place(features, labels, reference, shifted, scale)
+        if scale == 1:
+            return shifted, double(squares), double(along)
+        return shifted, double(squares) / scale / scale, double(along) / scale / scale
 
     def keep(self, shifted: Array, scalars: RowScalars) -> None:
         if self._matrix is None:
@@ -91,29 +140,34 @@ class Rows:
 
 
 def _shift_in_place(
-    features: Array, labels: Array, reference: Array, shifted: Array
+    features: Array, labels: Array, reference: Array, shifted: Array, scale: float
 ) -> tuple[Array, Array]:
     count, dim = features.shape
     if not is_numpy_array(features):
         origin = reference.index_select(0, labels)
+        if scale != 1:
+            features, origin = features * scale, origin * scale
         shifted.copy_(features - origin)
-        return double(row_dots(shifted, shifted)), double(row_dots(shifted, origin))
+        return row_dots(shifted, shifted), row_dots(shifted, origin)
     squares, along = np.empty(count), np.empty(count)
     block = max(16, BLOCK_BYTES // (dim * shifted.itemsize))
     scratch = np.empty((min(block, count), dim), dtype=reference.dtype)
     for tile in tiles(count, block):
         origin = scratch[: tile.stop - tile.start]
         squares[tile], along[tile] = _shift_block(
-            features[tile], labels[tile], reference, origin, shifted[tile]
+            features[tile], labels[tile], reference, origin, shifted[tile], scale
         )
     return squares, along
 
 
 def _shift_block(
-    features: Array, labels: Array, reference: Array, origin: Array, shifted: Array
+    features: Array, labels: Array, reference: Array, origin: Array, shifted: Array, scale: float
 ) -> tuple[Array, Array]:
     np.take(reference, labels, axis=0, out=origin, mode="clip")
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by the caller
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller sees what overflows
+        if scale != 1:
+            features = features * scale
+            origin *= scale
         np.subtract(features, origin, out=shifted)
         return np.vecdot(shifted, shifted), np.vecdot(shifted, origin)
 
@@ -133,21 +187,21 @@ def row_scalars(
     nothing = xp.zeros_like(norm)
     return RowScalars(
         labels=labels,
-        squares=squares,
+        squares=xp.where(zero, nothing, squares),
         turns=xp.where(zero, nothing, turn),
         inverses=xp.where(zero, nothing, 1 / norm),
         stretches=xp.where(zero, nothing, stretch),
     )
 
 
-def delicate_rows(
+def float64_scalars(
     features: Array,
     reference: Array,
     labels: Array,
     chosen: np.ndarray,
-    scalars: tuple[Array, Array, Array],
-) -> tuple[Array, Array, Array]:
-    """‖h‖², ‖x − proj_c x‖² and ⟨x, c⟩ of the chosen rows again, from their entries in float64.
+    scalars: tuple[Array, Array, Array, Array],
+) -> tuple[Array, Array, Array, Array]:
+    """‖h‖², ‖x − proj_c x‖², ⟨x, c⟩ and ‖x‖² of the chosen rows again, from their entries in float64.
 
     ‖x‖² − ⟨x, c⟩²/‖c‖² loses its digits when a feature differs from its reference in length only,
     ‖c‖² + 2⟨x, c⟩ + ‖x‖² when it is much shorter.
@@ -161,7 +215,7 @@ def delicate_rows(
     safe = xp.where(squares > 0, squares, xp.ones_like(squares))
     along = row_dots(shifted, origin)
     across = shifted - origin * (along / safe)[:, None]
-    found = (row_dots(rows, rows), row_dots(across, across), along)
+    again = (row_dots(rows, rows), row_dots(across, across), along, row_dots(shifted, shifted))
     return tuple(  # pyright: ignore[reportReturnType]
-        set_rows(old, chosen, new) for old, new in zip(scalars, found, strict=True)
+        set_rows(old, chosen, new) for old, new in zip(scalars, again, strict=True)
     )

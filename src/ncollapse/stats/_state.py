@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
-from ncollapse._arrays import double, exact, like, row_dots, set_rows, tiles, zeros
+from ncollapse._arrays import add_gram, double, exact, like, row_dots, set_rows, tiles, zeros
 from ncollapse._checks import Array
+
+NORMS = "_reference_squares"
 
 
 @dataclass
@@ -22,6 +24,9 @@ class State:
     ``stretches`` Σ(1/‖h‖ − 1/‖c‖), so that Σ(h/‖h‖ − r) is their sum, the latter times c;
     ``turns`` Σ(1 − cos(h, c)); ``scatter`` Σ(h − c)(h − c)ᵀ over all classes (its upper triangle);
     ``class_scatter`` the same for each class, or None.
+
+    As long as there are at most D/2 rows, ``scatter`` is None and the rows h − c themselves are kept
+    in float64 beside their classes, which is less than D² numbers.
     """
 
     counts: Array
@@ -32,8 +37,9 @@ class State:
     unit_sums: Array
     stretches: Array
     turns: Array
-    scatter: Array
+    scatter: Array | None
     class_scatter: Array | None = None
+    kept: list[tuple[Array, Array]] = field(default_factory=list)
     _reference_squares: Array | None = field(default=None, repr=False)
 
     @classmethod
@@ -52,7 +58,7 @@ class State:
                 unit_sums=zeros(shape, xp.float64, example),
                 stretches=zeros((num_classes,), xp.float64, example),
                 turns=zeros((num_classes,), xp.float64, example),
-                scatter=zeros((num_features, num_features), xp.float64, example),
+                scatter=None,
                 class_scatter=zeros((num_classes, num_features, num_features), xp.float64, example)
                 if per_class_scatter
                 else None,
@@ -100,10 +106,30 @@ class State:
             self._reference_squares = row_squares(self.reference)
         return self._reference_squares
 
-    def unit_offsets(self, tile: slice) -> Array:
-        """Σ(h/‖h‖ − r_k) of a tile of classes, float64."""
-        along = double(self.reference[tile, :]) * self.stretches[tile][:, None]
-        return self.unit_sums[tile, :] + along
+    def unit_offsets(self, part: slice | Array) -> Array:
+        """Σ(h/‖h‖ − r_k) of some classes, float64."""
+        along = double(rows_of(self.reference, part)) * rows_of(self.stretches, part)[:, None]
+        return rows_of(self.unit_sums, part) + along
+
+    def take_rows(self, matrix: Array, labels: Array, scale: float) -> None:
+        """Add the rows ``scale``·matrix to the scatter, or keep them while they are few."""
+        count = sum(rows.shape[0] for rows, _ in self.kept)
+        if self.scatter is None and count + matrix.shape[0] <= matrix.shape[1] // 2:
+            xp = array_namespace(matrix)
+            self.kept.append((xp.astype(matrix, xp.float64) * scale, xp.asarray(labels, copy=True)))
+            return
+        self.scatter = add_gram(self.full_scatter(), matrix, scale)
+        self.kept = []
+
+    def full_scatter(self) -> Array:
+        """The upper triangle of the scatter, formed from the kept rows where it was not yet."""
+        if self.scatter is not None:
+            return self.scatter
+        dim = self.sums.shape[1]
+        total = zeros((dim, dim), self.sums.dtype, self.sums)
+        for rows, _ in self.kept:
+            total = add_gram(total, rows)
+        return total
 
     def set_reference(self, classes: np.ndarray, rows: Array) -> None:
         """Give classes, which do not repeat, their reference."""
@@ -117,39 +143,44 @@ class State:
         self._reference_squares = None
 
     def to_dict(self) -> dict[str, Array]:
-        return {name: value for name, value in self._arrays() if value is not None}
+        arrays = {**dict(self._arrays()), "scatter": self.full_scatter()}
+        return {name: value for name, value in arrays.items() if value is not None}
 
     def copy(self) -> State:
         """The same numbers in arrays of its own."""
-        return State(**{name: _copied(value) for name, value in self._arrays()})
+        return self._changed(_copied)
 
     def like(self, example: State) -> State:
         """The same numbers in the library and on the device of ``example``."""
-        return State(
-            **{
-                name: None if value is None else like(value, example.scatter)
-                for name, value in self._arrays()
-            }
-        )
+        return self._changed(lambda value: like(value, example.sums))
+
+    def _changed(self, change: Callable[[Array], Array]) -> State:
+        arrays = {name: None if value is None else change(value) for name, value in self._arrays()}
+        return State(**arrays, kept=[(change(rows), change(labels)) for rows, labels in self.kept])
 
     def _arrays(self) -> list[tuple[str, Any]]:
-        names = [entry.name for entry in fields(self) if not entry.name.startswith("_")]
+        names = [entry.name for entry in fields(self) if entry.name not in ("kept", NORMS)]
         return [(name, getattr(self, name)) for name in names]
+
+
+def rows_of(array: Array, part: slice | Array) -> Array:
+    """The rows of a slice, or of an index vector."""
+    if isinstance(part, slice):
+        return array[part, ...]
+    return array_namespace(array).take(array, part, axis=0)
 
 
 def row_squares(matrix: Array, tile: int = 4096) -> Array:
     """Squared norm of each row in float64, a tile of rows at a time."""
     xp = array_namespace(matrix)
-    found = []
+    squares = []
     for part in tiles(matrix.shape[0], tile):
         rows = double(matrix[part, :])
-        found.append(row_dots(rows, rows))
-    return xp.concat(found)
+        squares.append(row_dots(rows, rows))
+    return xp.concat(squares)
 
 
-def _copied(value: Array | None) -> Array | None:
-    if value is None:
-        return None
+def _copied(value: Array) -> Array:
     return (
         value.clone() if is_torch_array(value) else array_namespace(value).asarray(value, copy=True)
     )

@@ -15,6 +15,32 @@ from ncollapse._checks import Array
 
 
 @dataclass(frozen=True, eq=False)
+class Scatter:
+    """S ``(D, D)``, positive semidefinite: ``matrix`` itself, or ``rows`` F (R, D) with S = FᵀF.
+
+    There are rows when the samples were at most D/2, so that whatever needs no D×D matrix forms none.
+    """
+
+    matrix: Array | None = None
+    rows: Array | None = None
+
+    @cached_property
+    def full(self) -> Array:
+        """S itself."""
+        if self.rows is None:
+            return self.matrix
+        with exact(self.rows):
+            return array_namespace(self.rows).matmul(self.rows.T, self.rows)
+
+    def quadratic(self, vectors: Array) -> Array:
+        """v_jᵀ S v_j of the columns of ``vectors`` (D, m)."""
+        xp = array_namespace(vectors)
+        if self.rows is None:
+            return xp.sum(vectors * xp.matmul(self.full, vectors), axis=0)
+        return xp.sum(xp.matmul(self.rows, vectors) ** 2, axis=0)
+
+
+@dataclass(frozen=True, eq=False)
 class ClassSummary:
     """Class statistics of N features in R^D with K labels, in the caller's array type, float64.
 
@@ -26,8 +52,9 @@ class ClassSummary:
         μ_k ``(K, D)``, uncentred; the row of an empty class is zero.
     global_mean
         μ_G ``(D,)``: the unweighted mean of the means of the classes that have samples.
-    within_scatter
-        Σ_W ``(D, D)`` = (1/N) Σ_i (h_i − μ_{y_i})(h_i − μ_{y_i})ᵀ.
+    within
+        Σ_W = (1/N) Σ_i (h_i − μ_{y_i})(h_i − μ_{y_i})ᵀ as a `Scatter`; ``within_scatter`` is its
+        matrix ``(D, D)``.
     class_variances
         v_k ``(K,)`` = (1/n_k) Σ_{i∈k} ‖h_i − μ_k‖².
     class_directional
@@ -45,7 +72,7 @@ class ClassSummary:
     counts: Array
     means: Array
     global_mean: Array
-    within_scatter: Array
+    within: Scatter
     class_variances: Array
     class_directional: Array
     zero_counts: Array
@@ -62,6 +89,11 @@ class ClassSummary:
     def num_features(self) -> int:
         """D."""
         return self.means.shape[1]
+
+    @property
+    def within_scatter(self) -> Array:
+        """Σ_W ``(D, D)``, formed when first asked for where there are fewer samples."""
+        return self.within.full
 
     @cached_property
     def occupied(self) -> np.ndarray:
@@ -85,15 +117,11 @@ class ClassSummary:
         """The same summary with ``change`` applied to every array; itself where that changes
         none.
         """
-        arrays = {
-            entry.name: getattr(self, entry.name)
-            for entry in fields(self)
-            if is_array(getattr(self, entry.name))
-        }
-        changed = {name: change(array) for name, array in arrays.items()}
-        if all(changed[name] is arrays[name] for name in arrays):
-            return self
-        return replace(self, **changed)
+        changed = _changed_arrays(self, change)
+        within = _changed_arrays(self.within, change)
+        if within:
+            changed["within"] = replace(self.within, **within)
+        return replace(self, **changed) if changed else self
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain lists and numbers."""
@@ -111,3 +139,10 @@ class ClassSummary:
             "num_features": self.num_features,
             "classes": list(self.classes),
         }
+
+
+def _changed_arrays(holder: Any, change: Callable[[Array], Array]) -> dict[str, Any]:
+    """The arrays among the fields that ``change`` makes others."""
+    arrays = {entry.name: getattr(holder, entry.name) for entry in fields(holder)}
+    changed = {name: change(array) for name, array in arrays.items() if is_array(array)}
+    return {name: array for name, array in changed.items() if array is not arrays[name]}
