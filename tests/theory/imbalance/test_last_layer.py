@@ -13,6 +13,8 @@ SETTINGS = [
     for bias in (False, True, 0.1)
 ] + [((6, 2), 0.02, False), ((6, 2), 0.02, True)]
 
+STEPS = (0, 1, 3, 10, 30, 100, 300)
+
 
 def network(rng, counts, decays, bias, steps):
     """A random last layer with features of its own, after some steps of descent."""
@@ -67,13 +69,13 @@ def test_no_last_layer_beats_the_bound(counts, level, bias):
     assert least >= optimum.bound * (1 - 1e-12)
     smallest = np.inf
     for seed in range(50):
-        point = network(np.random.default_rng(seed), counts, decays, bias, seed**2)
+        point = network(np.random.default_rng(seed), counts, decays, bias, STEPS[seed % 7])
         gap = measured(*point, decays, bias)
         assert gap.value == pytest.approx(risk(*point, decays, bias), rel=1e-12)
         # Some networks are optimal to rounding, so their bound is the optimum to rounding.
         assert gap.bound <= min(optimum.risk, least) * (1 + 1e-13), seed
         smallest = min(smallest, gap.gap)
-    assert -1e-13 <= smallest < 0.02
+    assert -1e-13 <= smallest < 0.2
 
 
 def test_the_gap_closes_at_the_optimum():
