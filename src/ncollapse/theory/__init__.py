@@ -3,6 +3,7 @@
 from ncollapse.theory import (
     boundary,
     generalisation,
+    imbalance,
     landscape,
     layer_peeled,
     margins,
@@ -27,6 +28,7 @@ __all__ = [
     "boundary",
     "generalisation",
     "gordon_bound",
+    "imbalance",
     "landscape",
     "layer_peeled",
     "margins",
