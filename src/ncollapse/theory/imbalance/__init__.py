@@ -3,6 +3,7 @@
 from ncollapse.theory.imbalance.balanced import balanced_scale
 from ncollapse.theory.imbalance.depth import decoupled_depth, layer_decays, signed_depth
 from ncollapse.theory.imbalance.geometry import Geometry, of_optimum
+from ncollapse.theory.imbalance.last_layer import LastLayerGap, LastLayerStats, optimality_gap
 from ncollapse.theory.imbalance.linear_layers import jump, linear_layers, shrink
 from ncollapse.theory.imbalance.network import (
     CollapsedNetwork,
@@ -23,6 +24,8 @@ from ncollapse.theory.imbalance.thresholds import collapse_threshold, rescue_wei
 __all__ = [
     "CollapsedNetwork",
     "Geometry",
+    "LastLayerGap",
+    "LastLayerStats",
     "Optimum",
     "Prediction",
     "Problem",
@@ -38,6 +41,7 @@ __all__ = [
     "linear_layers",
     "nonnegative",
     "of_optimum",
+    "optimality_gap",
     "regression",
     "rescue_weights",
     "seli",
