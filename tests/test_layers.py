@@ -9,10 +9,13 @@ ROOT = Path(__file__).parents[1] / "src" / "ncollapse"
 ORDER = [
     "_checks",
     "geometry",
+    "cross_entropy",
     "least_distance",
+    "setup",
     "data",
     "stats",
     "metrics",
+    "runs",
     "models",
     "flow",
     "theory",
