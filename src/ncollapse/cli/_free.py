@@ -16,7 +16,7 @@ from ncollapse.cli._output import (
 )
 
 if TYPE_CHECKING:
-    from ncollapse.unconstrained import FreeRun
+    from ncollapse.runs import Run
 
 Classes = Annotated[int, typer.Option(help="Number of classes K.")]
 PerClass = Annotated[int, typer.Option(help="Samples of each class n.")]
@@ -151,18 +151,20 @@ def _check_page(html: Path | None, classes: int) -> None:
         check_writable_file("--html", html)
 
 
-def _show(run: FreeRun, html: Path | None, json: bool) -> int:
+def _show(run: Run, html: Path | None, json: bool) -> int:
     if html is not None:
         from ncollapse.report.free_features import write_free_features
 
         write_free_features(run, html)
-    record = run.to_dict()
+    from ncollapse.unconstrained import end_record
+
+    record = end_record(run)
     if json:
-        print_json(record, record["arguments"])
+        print_json(record, record["setup"])
     else:
-        print_facts(f"{record['arguments']['model']}, seed {record['seed']}", _rows(record))
-    if run.trajectory.interrupted:
-        typer.echo(f"ncollapse: {run.trajectory.stopped}", err=True)
+        print_facts(f"{run.setup.model}, seed {run.setup.seed}", _rows(record))
+    if run.interrupted:
+        typer.echo(f"ncollapse: {run.stopped}", err=True)
         return INTERRUPTED
     return 0
 
