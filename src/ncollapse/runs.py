@@ -271,7 +271,7 @@ def _unpacked(structure: Any, arrays: Mapping[str, np.ndarray]) -> Tree:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         header = json.loads(str(arrays.pop("header")))
         written = header["format"], header["version"]

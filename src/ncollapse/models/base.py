@@ -128,6 +128,9 @@ class _Functions(NamedTuple):
     observe: Callable[[Parameters], dict[str, Any]] | None
 
 
+_OPTIONAL = ("loss", "log_loss", "observe")
+
+
 class FunctionModel(Model):
     """A model said in functions of its parameters; see `make_model`."""
 
@@ -190,18 +193,23 @@ def make_model(
     TypeError
         Something that is no function.
     """
-    functions = _Functions(loss, log_loss, features, classifier, start, observe)
-    for field, function in functions._asdict().items():
-        if not callable(function) and not (
-            function is None and field in ("loss", "log_loss", "observe")
-        ):
+    given = _Functions(loss, log_loss, features, classifier, start, observe)
+    for field, function in given._asdict().items():
+        if not callable(function) and (function is not None or field not in _OPTIONAL):
             raise TypeError(f"{field} must be a function of the parameters, not {function!r}")
     if (loss is None) == (log_loss is None):
-        given = "none" if loss is None else "both"
-        raise ValueError(f"give exactly one of loss and log_loss, but {given} was given")
+        number = "none" if loss is None else "both"
+        raise ValueError(f"give exactly one of loss and log_loss, but {number} was given")
     return FunctionModel(
-        functions=functions, name=name, clock="time" if log_loss is None else "log_loss"
+        functions=_Functions(*map(_hashable, given)),
+        name=name,
+        clock="time" if log_loss is None else "log_loss",
     )
+
+
+def _hashable(function: Any) -> Any:
+    """A function that hides what ``function`` is bound to, as JAX asks of what is static."""
+    return None if function is None else lambda argument: function(argument)
 
 
 def log_cross_entropy(logits: jax.Array, one_hot: jax.Array) -> jax.Array:
