@@ -6,7 +6,7 @@ import pytest
 from ncollapse.flow._recorder import Recorder, drift, integrated_log_time, kept_snapshots
 from ncollapse.models import LayerPeeled
 
-START = {"first_step": np.ones(()), "log_loss": np.zeros(()), "rate": np.ones(())}
+START = {"first_step": np.ones(()), "log_loss": np.array(0.7), "rate": np.ones(())}
 
 
 def integrated(level, slope, s):
@@ -65,20 +65,26 @@ def test_kept_snapshots_are_the_first_ones_then_even_to_the_last():
     assert len(kept_snapshots(257)) == 256
 
 
+POINT = {"weight": np.ones((2, 2)), "features": np.ones((2, 2))}
+
+
+def fresh():
+    begin = {**START, "invariants": np.zeros(1), "kinds": {}}
+    return Recorder(LayerPeeled.of(2, 1), POINT, begin, None)
+
+
 def recorder(s, level, speed, log_time=None):
-    """A recorder that has been given one chunk."""
-    model = LayerPeeled.of(2, 1)
-    start = {"weight": np.ones((2, 2)), "features": np.ones((2, 2))}
-    made = Recorder(model, start, {**START, "invariants": np.zeros(0), "kinds": {}}, None)
-    count = len(s)
+    """A recorder that has been given one chunk, its buffer of snapshots filled up with infinity."""
+    made, count = fresh(), len(s)
     steps = {"s": np.asarray(s, float), "log_inverse_loss": np.asarray(level, float)}
     steps |= {"speed": np.asarray(speed, float), "norm": np.ones(count)}
     steps["log_time"] = np.zeros(count) if log_time is None else np.asarray(log_time)
-    steps |= {"invariants": np.zeros((count, 0)), "observations": {}}
-    snapshots = {"s": np.full(1, np.inf), "parameters": {n: v[None] for n, v in start.items()}}
+    steps |= {"invariants": np.full((count, 1), -0.5), "observations": {}}
+    times = np.array([0.5, s[-1], np.inf])
+    snapshots = {"s": times, "parameters": {n: np.stack([v] * 3) for n, v in POINT.items()}}
     stats = {"num_accepted_steps": count, "num_rejected_steps": 3}
     record = {"steps": steps, "snapshots": snapshots, "stats": stats, "evaluations": 7}
-    made.add(record, (start, np.zeros(())), np.asarray(s[-1]), np.ones(()))
+    made.add(record, (POINT, np.zeros(())), np.asarray(s[-1]), np.ones(()))
     return made
 
 
@@ -116,4 +122,21 @@ def test_a_recorder_counts_what_it_was_given():
     made = recorder([1.0, 2.0], [0.0, 3.0], [1.0, 1.0])
     assert (made.tried, made.level, made.started) == (5, 3.0, True)
     assert made.last.evaluations == 7
-    assert made.last.snapshots["s"].tolist() == [2.0]
+    assert made.last.snapshots["s"].tolist() == [0.5, 2.0]
+    assert made.last.snapshots["parameters"]["weight"].shape == (2, 2, 2)
+    assert made.last.steps["drift"].tolist() == [0.5, 0.5]
+    assert fresh().level == -0.7
+    assert (fresh().tried, fresh().started) == (0, False)
+
+
+def test_a_chunk_without_an_accepted_step_leaves_no_trace_but_its_rejections():
+    made = recorder([1.0, 2.0], [0.0, 3.0], [1.0, 1.0])
+    empty = {name: np.zeros(0) for name in ("s", "log_inverse_loss", "speed", "norm", "log_time")}
+    empty |= {"invariants": np.zeros((0, 1)), "observations": {}}
+    snapshots = {"s": np.zeros(0), "parameters": {n: v[None][:0] for n, v in POINT.items()}}
+    stats = {"num_accepted_steps": 0, "num_rejected_steps": 9}
+    record = {"steps": empty, "snapshots": snapshots, "stats": stats, "evaluations": 0}
+    made.add(record, (POINT, np.zeros(())), np.asarray(2.0), np.ones(()))
+    assert (made.tried, made.level) == (14, 3.0)
+    assert made.last.snapshots["s"].size == 0
+    assert made.last.steps == {}
