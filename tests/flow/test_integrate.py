@@ -145,7 +145,7 @@ def test_a_run_that_slides_along_kinks_until_its_steps_run_out_names_them(seed):
 def test_a_tolerance_that_does_not_follow_the_flow_ends_as_failed(model):
     start = model.start(WIDTH, 1e-3, 1)
     for rtol in (0.1, 5.0):
-        with pytest.raises(ValueError, match=f"rtol must be below 0.1, but it is {rtol}"):
+        with pytest.raises(ValueError, match=rf"rtol must be below 0\.1, but it is {rtol:g}"):
             gradient_flow(model, start, rtol=rtol)
     run = gradient_flow(model, start, rtol=0.09)
     assert not np.isfinite(run.log_time).all()

@@ -91,14 +91,14 @@ def recorder(s, level, speed, log_time=None):
 @pytest.mark.parametrize(
     ("level", "speed", "stalled"),
     [
-        ([0.0, 1.0, 1.005], [1.0, 1e-4, 9e-4], True),
-        ([0.0, 1.0, 1.005], [1.0, 1e-4, 1.1e-3], False),  # still fast
-        ([0.0, 1.0, 1.02], [1.0, 1e-4, 9e-4], False),  # still falling
-        ([0.0, 1.0, 1.005], [1e-4, 1.0, 9e-4], True),  # the fastest moment may come late
+        ([0.0, 0.0, 1.0, 1.005], [2.0, 1e-4, 1e-4, 1.5e-3], True),
+        ([0.0, 0.0, 1.0, 1.005], [2.0, 1e-4, 1e-4, 2.2e-3], False),  # still fast
+        ([0.0, 0.0, 1.0, 1.02], [2.0, 1e-4, 1e-4, 1.5e-3], False),  # still falling
+        ([0.0, 0.0, 1.0, 1.005], [1e-4, 1e-4, 2.0, 1.5e-3], True),  # its fastest moment came late
     ],
 )
 def test_a_stall_is_slow_and_level_since_half_its_time(level, speed, stalled):
-    assert recorder([1.0, 4.0, 8.0], level, speed).stalled(1e-3) == stalled
+    assert recorder([1.0, 3.0, 4.0, 8.0], level, speed).stalled(1e-3) == stalled
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,7 @@ def test_a_stall_is_slow_and_level_since_half_its_time(level, speed, stalled):
         ([0.0, 5.0, 4.94], [0.0, 1.0, 2.0], True),
         ([-0.5, -0.495, -0.502], [0.0, 1.0, 2.0], False),  # below one, √rtol itself
         ([-0.5, -0.495, -0.51], [0.0, 1.0, 2.0], True),
+        ([-9.0, -4.0, -4.02], [0.0, 1.0, 2.0], False),
         ([0.0, 5.0, np.nan], [0.0, 1.0, 2.0], True),
         ([0.0, 5.0, 6.0], [0.0, np.nan, 2.0], True),
     ],
