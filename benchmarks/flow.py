@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from ncollapse.data import Dataset, orthogonally_separable
-from ncollapse.flow import gradient_flow, gradient_flow_ensemble, stack_starts
+from ncollapse.flow import gradient_flow
 from ncollapse.geometry import cosines
 from ncollapse.metrics import directional_collapse
 from ncollapse.models import ReLUNetwork
@@ -124,16 +124,6 @@ def torch_descent(model: ReLUNetwork, data: Dataset, seed: int) -> Callable[[], 
     return advance
 
 
-def ensemble_cost(model: ReLUNetwork, members: int) -> tuple[float, float]:
-    """Seconds of one run, and per member of an ensemble, after compilation; medians of three."""
-    starts = [model.start(WIDTH, SCALE, seed) for seed in range(members)]
-    gradient_flow(model, starts[0])
-    alone = statistics.median(gradient_flow(model, start).seconds for start in starts[:9])
-    stacked = stack_starts(starts)
-    runs = [gradient_flow_ensemble(model, stacked).seconds for _ in range(3)]
-    return alone, statistics.median(runs) / members
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
@@ -155,14 +145,13 @@ def main() -> None:
         rows["PyTorch descent"].append(found)
         if seed == 0:
             compiling = [("flow", seconds), ("JAX descent", jax_seconds)]
-    alone, member = ensemble_cost(model, 64)
-    text = report(rows, compiling, ends, arguments.budget, alone, member)
+    text = report(rows, compiling, ends, arguments.budget)
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(text)
     print(text)
 
 
-def report(rows, compiling, ends, budget, alone, member) -> str:
+def report(rows, compiling, ends, budget) -> str:
     def cell(levels: list[Levels], key: tuple[str, float], base: float) -> str:
         times = [found[key] for found in levels if key in found]
         if len(times) < len(levels):
@@ -195,9 +184,6 @@ def report(rows, compiling, ends, budget, alone, member) -> str:
         "Compilation, once for each shape: "
         + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in compiling)
         + ".",
-        "",
-        f"An ensemble of 64 seeds in one call costs {member / alone:.2f} of a single run per seed "
-        "(on a CPU; medians, to log(1/L) = 300).",
         "",
     ]
     return "\n".join(lines)

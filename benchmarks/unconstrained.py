@@ -27,15 +27,11 @@ import numpy as np
 import torch
 from scipy.integrate import solve_ivp
 
-from ncollapse.flow import gradient_flow
-from ncollapse.flow.descent import descend
-from ncollapse.flow.steppers import Chebyshev, Rosenbrock
+from ncollapse.flow import Rosenbrock, descend, gradient_flow
 from ncollapse.models.free_features import LayerPeeled, collapse_metrics
 from ncollapse.theory.layer_peeled import log_loss, log_loss_gradient
-from ncollapse.unconstrained import flow_ulpm, flow_ulpm_ensemble
 
 TABLE = Path(__file__).parents[1] / "docs" / "benchmarks" / "unconstrained.md"
-SHAPE = {"num_classes": 5, "per_class": 10, "dim": 20}
 MODEL = LayerPeeled.of(5, 10)
 START = MODEL.start(20, 1.0, 0)
 STEP = 5.0
@@ -185,7 +181,6 @@ def steppers(rounds: int, *, kvaerno: bool) -> list[str]:
     """How far each stepper gets, and at what cost."""
     goals = {
         "explicit, Dopri8": (diffrax.Dopri8(), (400.0, 1e4)),
-        "stabilised explicit, Chebyshev of order 2": (Chebyshev(), (400.0, 1e4, 1e6, 1e8)),
         "Rosenbrock, conjugate gradients": (Rosenbrock(), (400.0, 1e4, 1e6, 1e8)),
     }
     if kvaerno:
@@ -209,32 +204,16 @@ def steppers(rounds: int, *, kvaerno: bool) -> list[str]:
     return lines
 
 
-def ensemble(size: int) -> list[str]:
-    alone = statistics.median(
-        flow_ulpm(**SHAPE, until=400.0, seed=seed).trajectory.seconds for seed in range(3)
-    )
-    together = flow_ulpm_ensemble(**SHAPE, until=400.0, seeds=list(range(size)))
-    each = together.seconds / size
-    device = jax.devices()[0].device_kind
-    return [
-        "",
-        f"Ensemble of {size} seeds to log(1/L) = 400 on {device}: {each:.4f} s a seed, "
-        f"alone {alone:.4f} s, ratio {alone / each:.1f}; {int(together.reached.sum())} reached it.",
-    ]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=100_000)
-    parser.add_argument("--members", type=int, default=256)
     parser.add_argument("--kvaerno", action="store_true", help="minutes for one run")
     options = parser.parse_args()
     lines = ["# Layer-peeled model: speed", ""]
     with jax.enable_x64(True):
         lines += compare(options.rounds, options.epochs)
         lines += steppers(options.rounds, kvaerno=options.kvaerno)
-        lines += ensemble(options.members)
     text = "\n".join(lines) + "\n"
     print(text)
     TABLE.parent.mkdir(parents=True, exist_ok=True)

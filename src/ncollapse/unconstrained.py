@@ -1,15 +1,14 @@
 """Free features, followed to the end and measured: what ``ncollapse flow`` runs for each model.
 
-Each function builds a model of `ncollapse.models.free_features`, follows its flow with the stepper that
-measurement favours (docs/unconstrained.md), measures the end with `ncollapse.metrics` and sets
-what theory predicts beside it.
+`flow_ulpm`, `flow_ufm` and `flow_upfm` build a model of `ncollapse.models.free_features` and follow its
+flow with the stepper that measurement favours (docs/unconstrained.md). `measure_end` measures
+where it ended and `theory_at_end` sets beside it what theory says of that, from the run alone.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -17,22 +16,14 @@ import diffrax
 import numpy as np
 
 from ncollapse._checks import check_positive
-from ncollapse.flow import (
-    REACHABLE,
-    Ensemble,
-    Trajectory,
-    gradient_flow,
-    gradient_flow_ensemble,
-    stack_starts,
-)
-from ncollapse.flow.steppers import Rosenbrock
-from ncollapse.metrics import measure
+from ncollapse.flow import REACHABLE, Rosenbrock, Run, gradient_flow
+from ncollapse.metrics import Measurement, measure
 from ncollapse.models.free_features import LayerPeeled, PositiveFeatures, UnconstrainedFeatures
 from ncollapse.theory import layer_peeled
-from ncollapse.theory.minimisers import Minimiser, minimiser
+from ncollapse.theory.minimisers import minimiser
 
 SQUARED_REACHABLE = 36.0
-"""Largest log(1/R) for squared loss: beyond it steps change residuals by less than they round."""
+"""Largest log(1/R) for squared loss, log 2⁵²: there residuals are rounding errors, ½Σr² ≈ ε."""
 
 STIFF = 1e3
 """Up to this log(1/L) the layer-peeled flow steps explicitly: cheaper at 400, dearer at 10⁴."""
@@ -60,43 +51,6 @@ METRIC_NAMES = (
 Progress = Callable[[float, float], None]
 
 
-@dataclass(frozen=True, eq=False)
-class FreeRun:
-    """One run of a free-feature model.
-
-    trajectory
-        The flow, with ji2022's metrics and the margin at every step.
-    metrics
-        Collapse metrics of the end by name; ``undefined`` names those without a value, and why.
-    theory
-        What the model's theory says of the end, by name; None where it does not apply.
-    arguments
-        What was asked for, the seed included.
-    """
-
-    trajectory: Trajectory
-    metrics: dict[str, float]
-    undefined: dict[str, str]
-    theory: dict[str, float | None]
-    arguments: dict[str, Any] = field(default_factory=dict)
-
-    def parameters_at_end(self) -> dict[str, np.ndarray]:
-        """Parameters at the end as the flow holds them (`Trajectory.parameters` are the user's)."""
-        return {name: values[-1] for name, values in self.trajectory.snapshots.items()}
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: how the flow ended, the metrics, the theory, the arguments, the version."""
-        return {
-            **self.trajectory.to_dict(),
-            **self.theory,
-            "metrics": dict(sorted(self.metrics.items())),
-            "undefined": dict(sorted(self.undefined.items())),
-            "arguments": dict(sorted(self.arguments.items())),
-            "seed": self.arguments["seed"],
-            "version": version("ncollapse"),
-        }
-
-
 def flow_ulpm(
     *,
     num_classes: int,
@@ -106,53 +60,29 @@ def flow_ulpm(
     init: float = 1.0,
     until: float = 400.0,
     rtol: float = 1e-7,
+    resume: Run | None = None,
     on_progress: Progress | None = None,
-) -> FreeRun:
+) -> Run:
     """The layer-peeled model (ji2022) from ‖W‖_F = ‖H‖_F = ``init`` until log(1/L) = ``until``.
-
-    ``theory`` holds ``margin``, ``margin_bound_ratio`` (Theorem 3.1), ``loss_gap`` and
-    ``log_loss_gap`` (Theorem 3.3; the first is None where it is beyond float64), ``kkt_epsilon``,
-    ``kkt_delta`` and ``smoothed_margin`` (Lemma B.1; None while L ≥ log 2).
 
     Raises
     ------
     ValueError
         K < 2, no samples, D < K − 1 (a simplex of K points spans K − 1 dimensions), ``init`` zero
-        (a saddle) or negative, ``until`` not above the start or beyond what is reachable.
+        (a saddle) or negative, ``until`` not above the start or beyond what is reachable; a run
+        to ``resume`` of another set-up.
     """
     model = LayerPeeled.of(num_classes, per_class)
-    path = gradient_flow(
+    stepper = Rosenbrock() if until > STIFF else diffrax.Dopri8()
+    return gradient_flow(
         model,
         model.start(dim, init, seed),
         log_inverse_loss=until,
         rtol=rtol,
-        solver=_stepper(until),
+        solver=stepper,
+        setup=model.setup(init=init, seed=seed),
+        resume=resume,
         on_progress=on_progress,
-    )
-    arguments = {"num_classes": num_classes, "per_class": per_class, "dim": dim, "seed": seed}
-    arguments |= {"model": "ulpm", "init": init, "until": until, "rtol": rtol}
-    metrics, undefined = _measured(path, num_classes, per_class)
-    return FreeRun(path, metrics, undefined, _layer_peeled_theory(path), arguments)
-
-
-def flow_ulpm_ensemble(
-    *,
-    num_classes: int,
-    per_class: int,
-    dim: int,
-    seeds: list[int],
-    init: float | list[float] = 1.0,
-    until: float = 400.0,
-    rtol: float = 1e-7,
-) -> Ensemble:
-    """`flow_ulpm` from many seeds, and scales if ``init`` is a list, in one vectorised call."""
-    model = LayerPeeled.of(num_classes, per_class)
-    scales = init if isinstance(init, list) else [init] * len(seeds)
-    if len(scales) != len(seeds):
-        raise ValueError(f"init has {len(scales)} entries for {len(seeds)} seeds")
-    starts = [model.start(dim, scale, seed) for scale, seed in zip(scales, seeds, strict=True)]
-    return gradient_flow_ensemble(
-        model, stack_starts(starts), log_inverse_loss=until, rtol=rtol, solver=_stepper(until)
     )
 
 
@@ -165,13 +95,13 @@ def flow_ufm(
     init: float = 1e-2,
     until: float = 32.0,
     rtol: float = 1e-9,
+    resume: Run | None = None,
     on_progress: Progress | None = None,
-) -> FreeRun:
+) -> Run:
     """Squared loss with bias (mixon2022) from ‖W‖_F = ‖H‖_F = ``init``, b = 0, in plain time.
 
     It ends at log(1/R) = ``until``. Slow modes, at rates near ``init``², follow the fast ones at
-    √n and Kn, so the problem is stiff although nothing diverges. ``theory`` holds the errors of
-    Figure 1 (``snc1``, ``snc2``, ``snc3``) and Figure 2's ``off_subspace``.
+    √n and Kn, so the problem is stiff although nothing diverges.
 
     Raises
     ------
@@ -184,21 +114,17 @@ def flow_ufm(
             f"the residuals away, but it is {until:g}"
         )
     model = UnconstrainedFeatures.of(num_classes, per_class)
-    path = gradient_flow(
+    return gradient_flow(
         model,
         model.start(dim, init, seed),
         log_inverse_loss=until,
         stall=None,
         rtol=rtol,
         solver=Rosenbrock(),
+        setup=model.setup(init=init, seed=seed),
+        resume=resume,
         on_progress=on_progress,
     )
-    arguments = {"num_classes": num_classes, "per_class": per_class, "dim": dim, "seed": seed}
-    arguments |= {"model": "ufm", "init": init, "until": until, "rtol": rtol}
-    metrics, undefined = _measured(path, num_classes, per_class)
-    names = ("snc1", "snc2", "snc3", "off_subspace")
-    theory: dict[str, float | None] = {name: float(path.observations[name][-1]) for name in names}
-    return FreeRun(path, metrics, undefined, theory, arguments)
 
 
 def flow_upfm(
@@ -213,13 +139,12 @@ def flow_upfm(
     init: float = 1.0,
     until: float | None = None,
     rtol: float = 1e-7,
+    resume: Run | None = None,
     on_progress: Progress | None = None,
-) -> FreeRun:
+) -> Run:
     """Positive features (hong2025), ``"upfm-ce"`` or ``"upfm-l2"``, until the time ``until``.
 
     Plain time runs at the rates λ_W and λ_H, so ``until`` is 10⁵/min(λ_W, λ_H) unless given.
-    ``theory`` holds the ``risk``, the minimiser's ``predicted_risk``, ``a`` and ``b``, and
-    ``risk_gap``, their difference: zero at the global minimiser.
 
     Raises
     ------
@@ -229,7 +154,7 @@ def flow_upfm(
     """
     model = PositiveFeatures.of(name, num_classes, per_class, lambda_w, lambda_h)
     until = 1e5 / min(lambda_w, lambda_h) if until is None else check_positive("until", until)
-    path = gradient_flow(
+    return gradient_flow(
         model,
         model.start(dim, init, seed),
         log_inverse_loss=REACHABLE,
@@ -237,71 +162,114 @@ def flow_upfm(
         stall=None,
         rtol=rtol,
         solver=Rosenbrock(),
+        setup=model.setup(init=init, seed=seed),
+        resume=resume,
         on_progress=on_progress,
     )
-    arguments = {"num_classes": num_classes, "per_class": per_class, "dim": dim, "seed": seed}
-    arguments |= {"model": name, "lambda_w": lambda_w, "lambda_h": lambda_h}
-    arguments |= {"init": init, "until": until, "rtol": rtol}
-    metrics, undefined = _measured(path, num_classes, per_class)
-    predicted: Minimiser = minimiser(
-        name, num_classes=num_classes, per_class=per_class, lambda_w=lambda_w, lambda_h=lambda_h
+
+
+def measure_end(run: Run) -> Measurement:
+    """The collapse metrics `METRIC_NAMES` of the end of a run of free features."""
+    weight, bias = run.classifier_at(-1)
+    labels = np.repeat(np.arange(run.setup.num_classes), run.setup.counts)
+    return measure(run.features_at(-1), labels, weight=weight, bias=bias, preset=METRIC_NAMES)
+
+
+def theory_at_end(run: Run) -> dict[str, float | None]:
+    """What theory says of the end of a run of free features; None where it does not apply.
+
+    ulpm
+        ``margin``, ``margin_bound_ratio`` (Theorem 3.1), ``loss_gap`` and ``log_loss_gap``
+        (Theorem 3.3; the first is None where it is beyond float64), ``kkt_epsilon``,
+        ``kkt_delta`` and ``smoothed_margin`` (Lemma B.1; None while L ≥ log 2) of ji2022.
+    ufm
+        The errors of mixon2022's Figure 1 (``snc1``, ``snc2``, ``snc3``) and Figure 2's
+        ``off_subspace``.
+    upfm-ce, upfm-l2
+        The ``risk``, hong2025's minimiser with its ``predicted_risk``, ``a`` and ``b``, and
+        ``risk_gap``, their difference: zero at the global minimiser.
+
+    Raises
+    ------
+    ValueError
+        The run is of another model.
+    """
+    theories = {
+        "ulpm": _layer_peeled_theory,
+        "ufm": _squared_theory,
+        "upfm-ce": _positive_theory,
+        "upfm-l2": _positive_theory,
+    }
+    if run.setup.model not in theories:
+        raise ValueError(f"run must be of {', '.join(theories)}, but it is of {run.setup.model!r}")
+    return theories[run.setup.model](run)
+
+
+def end_record(run: Run) -> dict[str, Any]:
+    """JSON-ready: how the run ended, the metrics, the theory, the set-up, the version."""
+    measured = measure_end(run)
+    return {
+        **run.to_dict(),
+        **theory_at_end(run),
+        "metrics": dict(sorted(measured.metrics.items())),
+        "undefined": dict(sorted(measured.undefined.items())),
+        "seed": run.setup.seed,
+        "version": version("ncollapse"),
+    }
+
+
+def margin_ratios(run: Run) -> np.ndarray:
+    """q_min over its bound of ji2022 Theorem 3.1 at each step, ``(T,)``; it rises to 1."""
+    shape = {"num_classes": run.setup.num_classes, "per_class": run.setup.per_class}
+    return run.observations["margin"] / (layer_peeled.margin_bound(1.0, **shape) * run.norm**2)
+
+
+def smoothed_margins(run: Run) -> np.ndarray:
+    """γ̃ at each step, ``(T,)``: nondecreasing once L < log 2, NaN before (ji2022 Lemma B.2)."""
+    below = -run.log_inverse_loss < math.log(math.log(2.0))
+    values = np.full(run.s.shape, np.nan)
+    values[below] = [
+        layer_peeled.smoothed_margin(-level, norm**2)
+        for level, norm in zip(run.log_inverse_loss[below], run.norm[below], strict=True)
+    ]
+    return values
+
+
+def _layer_peeled_theory(run: Run) -> dict[str, float | None]:
+    weight, features = run.parameters["weight"], run.parameters["features"]
+    gap = layer_peeled.log_loss_gap(weight, features)
+    kkt = None
+    if -run.log_inverse_loss[-1] < math.log(math.log(2.0)):
+        kkt = layer_peeled.kkt_residuals(weight, features)
+    return {
+        "margin": layer_peeled.margin(weight, features),
+        "margin_bound_ratio": layer_peeled.margin_ratio(weight, features),
+        "log_loss_gap": gap,
+        "loss_gap": math.expm1(gap) if gap < 700.0 else None,
+        "kkt_epsilon": None if kkt is None else kkt.epsilon,
+        "kkt_delta": None if kkt is None else kkt.delta,
+        "smoothed_margin": None if kkt is None else kkt.smoothed_margin,
+    }
+
+
+def _squared_theory(run: Run) -> dict[str, float | None]:
+    names = ("snc1", "snc2", "snc3", "off_subspace")
+    return {name: float(run.observations[name][-1]) for name in names}
+
+
+def _positive_theory(run: Run) -> dict[str, float | None]:
+    setup, risk = run.setup, float(run.observations["risk"][-1])
+    predicted = minimiser(
+        setup.model,
+        num_classes=setup.num_classes,
+        per_class=setup.per_class,
+        lambda_w=setup.weight_decay,
+        lambda_h=setup.feature_decay,
     )
-    risk = float(path.observations["risk"][-1])
-    theory: dict[str, float | None] = {
+    return {
         "a": predicted.a,
         "b": predicted.b,
         "risk": risk,
         "predicted_risk": predicted.risk,
         "risk_gap": risk - predicted.risk,
     }
-    return FreeRun(path, metrics, undefined, theory, arguments)
-
-
-def _stepper(until: float) -> diffrax.AbstractSolver:
-    return Rosenbrock() if until > STIFF else diffrax.Dopri8()
-
-
-def margin_ratios(path: Trajectory, num_classes: int, per_class: int) -> np.ndarray:
-    """q_min over its bound of ji2022 Theorem 3.1 at each step, ``(T,)``; it rises to 1."""
-    bound = layer_peeled.margin_bound(1.0, num_classes=num_classes, per_class=per_class)
-    return path.observations["margin"] / (bound * path.norm**2)
-
-
-def smoothed_margins(path: Trajectory) -> np.ndarray:
-    """γ̃ at each step, ``(T,)``: nondecreasing once L < log 2, NaN before (ji2022 Lemma B.2)."""
-    below = -path.log_inverse_loss < math.log(math.log(2.0))
-    values = np.full(path.s.shape, np.nan)
-    values[below] = [
-        layer_peeled.smoothed_margin(-level, norm**2)
-        for level, norm in zip(path.log_inverse_loss[below], path.norm[below], strict=True)
-    ]
-    return values
-
-
-def _measured(
-    path: Trajectory, num_classes: int, per_class: int
-) -> tuple[dict[str, float], dict[str, str]]:
-    weight, bias = path.classifier_at(-1)
-    labels = np.repeat(np.arange(num_classes), per_class)
-    found = measure(path.features_at(-1), labels, weight=weight, bias=bias, preset=METRIC_NAMES)
-    return found.metrics, found.undefined
-
-
-def _layer_peeled_theory(path: Trajectory) -> dict[str, float | None]:
-    weight, features = path.parameters["weight"], path.parameters["features"]
-    gap = layer_peeled.log_loss_gap(weight, features)
-    found: dict[str, float | None] = {
-        "margin": layer_peeled.margin(weight, features),
-        "margin_bound_ratio": layer_peeled.margin_ratio(weight, features),
-        "log_loss_gap": gap,
-        "loss_gap": math.expm1(gap) if gap < 700.0 else None,
-        "kkt_epsilon": None,
-        "kkt_delta": None,
-        "smoothed_margin": None,
-    }
-    if -path.log_inverse_loss[-1] < math.log(math.log(2.0)):
-        kkt = layer_peeled.kkt_residuals(weight, features)
-        found["kkt_epsilon"] = kkt.epsilon
-        found["kkt_delta"] = kkt.delta
-        found["smoothed_margin"] = kkt.smoothed_margin
-    return found

@@ -247,15 +247,15 @@ def test_an_interrupt_saves_the_path_and_says_where(capsys, data_file, tmp_path,
     from ncollapse.flow import _integrate
 
     monkeypatch.chdir(tmp_path)
-    decide, calls = _integrate._stop_reason, []
+    decide, calls = _integrate._end_of, []
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **named):
         calls.append(arguments)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return decide(*arguments)
+        return decide(*arguments, **named)
 
-    monkeypatch.setattr(_integrate, "_stop_reason", interrupted)
+    monkeypatch.setattr(_integrate, "_end_of", interrupted)
     status, out, err = call(capsys, "flow", "relu2", "--data", data_file, "--until", 1e5, "--json")
     assert status == 130
     assert "Interrupted at s" in err

@@ -1,5 +1,7 @@
 """The flow against gradient descent, its own order, its conserved quantities, and its endings."""
 
+import re
+
 import diffrax
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 from ncollapse.data import Dataset, orthogonally_separable
-from ncollapse.flow import REACHABLE, gradient_flow, gradient_flow_ensemble, stack_starts
+from ncollapse.flow import REACHABLE, End, gradient_flow
 from ncollapse.models import ReLUNetwork
 
 WIDTH = 12
@@ -104,6 +106,7 @@ def test_stops_at_a_given_s(model, aligned):
     run = gradient_flow(model, aligned, s=0.25)
     assert run.s[-1] == pytest.approx(0.25)
     assert run.reached
+    assert run.end is End.TIME
     assert "given s" in run.stopped
 
 
@@ -113,45 +116,44 @@ def test_stops_by_itself_when_nothing_changes():
     model = ReLUNetwork.on(contradiction)
     run = gradient_flow(model, model.start(6, 1e-2, 0), rtol=1e-4)
     assert not run.reached
+    assert run.end is End.STALLED
     assert "Nothing changes any more" in run.stopped
 
 
 def test_stops_when_its_steps_are_used_up(model):
     run = gradient_flow(model, model.start(WIDTH, 1e-3, 1), log_inverse_loss=1e6, max_steps=300)
     assert not run.reached
-    assert "Used up 300 steps" in run.stopped
+    assert run.end is End.STEPS
+    assert run.stopped.startswith("Used up 300 steps at log(1/L) = ")
+    assert run.stopped.endswith(".")
 
 
-def test_an_interrupt_keeps_what_was_computed(model, tmp_path):
-    calls = []
-
-    def interrupt(s, level):
-        calls.append((s, level))
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-
-    run = gradient_flow(
-        model, model.start(WIDTH, 1e-3, 1), log_inverse_loss=1e5, on_progress=interrupt
-    )
-    assert run.interrupted
+@pytest.mark.parametrize("seed", range(2))
+def test_a_run_that_slides_along_kinks_until_its_steps_run_out_names_them(seed):
+    inputs = np.random.default_rng(seed).standard_normal((8, 3))
+    model = ReLUNetwork.on(Dataset.from_arrays(inputs, np.arange(8) % 2))
+    run = gradient_flow(model, model.start(WIDTH, 1e-3, 0), max_steps=4000)
+    assert run.end is End.KINKS
     assert not run.reached
-    assert run.s[-1] == calls[-1][0]
-    run.save(tmp_path / "kept.npz")
-    with np.load(tmp_path / "kept.npz", allow_pickle=False) as kept:
-        np.testing.assert_array_equal(kept["s"], run.s)
-        assert kept["parameters.hidden"].shape == (WIDTH, 6)
+    (neuron, sample), *_ = re.findall(r"neuron (\d+) at sample (\d+)", run.stopped)
+    near = model.kinks(run.at(-1))[int(sample), int(neuron)]
+    size = np.linalg.norm(run.at(-1)["hidden"][int(neuron)]) * np.linalg.norm(inputs[int(sample)])
+    assert abs(near) < 1e-4 * size, f"seed {seed}"
+    assert "larger rtol" in run.stopped
 
 
-def test_ensemble_members_are_the_runs_one_by_one(model):
-    starts = [model.start(WIDTH, 1e-3, seed) for seed in range(11)]
-    ensemble = gradient_flow_ensemble(model, stack_starts(starts), log_inverse_loss=50.0)
-    assert ensemble.reached.all()
-    assert ensemble.drift.max() < 1e-6
-    for index in (0, 7, 8, 10):
-        alone = gradient_flow(model, starts[index], log_inverse_loss=50.0)
-        final = {name: leaf[-1] for name, leaf in alone.snapshots.items()}
-        assert distance(ensemble.member(index), final) < 1e-2 * alone.norm[-1]
-        assert ensemble.log_time[index] == pytest.approx(alone.log_time[-1], abs=1e-3)
+def test_a_tolerance_that_does_not_follow_the_flow_ends_as_failed(model):
+    start = model.start(WIDTH, 1e-3, 1)
+    for rtol in (0.1, 5.0):
+        with pytest.raises(ValueError, match=rf"rtol must be below 0\.1, but it is {rtol:g}"):
+            gradient_flow(model, start, rtol=rtol)
+    equal = ReLUNetwork.on(orthogonally_separable(3, 4, 6, seed=0))
+    run = gradient_flow(equal, equal.start(WIDTH, 1e-3, 1), rtol=0.09, max_steps=5000)
+    assert not np.isfinite(run.log_time).all()
+    assert run.end is End.DIVERGED
+    assert not run.reached
+    assert "smaller rtol" in run.stopped
+    assert run.to_dict()["log_time"] is None
 
 
 def test_the_importing_program_keeps_its_precision(model):

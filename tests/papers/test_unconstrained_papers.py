@@ -29,7 +29,7 @@ def test_mixon2022_figures_and_final_errors(axes):
     assert set(statuses(result).values()) == {"holds"}
     json.dumps(result.to_dict())
     for start in result.starts:
-        assert start.run.trajectory.reached
+        assert start.run.reached
         led = start.predicted["snc3"] > 10.0 * start.error("snc3")[-1]
         assert led.sum() > 10
         np.testing.assert_allclose(start.predicted["snc3"][led], start.error("snc3")[led], rtol=0.2)

@@ -17,7 +17,7 @@ from ncollapse.report._motion import motion
 from ncollapse.report._page import number
 from ncollapse.report.animation import animate, build_animation
 from ncollapse.report.free_features import check_page, free_features_page, write_free_features
-from ncollapse.unconstrained import flow_ulpm, flow_upfm
+from ncollapse.unconstrained import flow_ulpm, flow_upfm, theory_at_end
 
 
 class Collector(HTMLParser):
@@ -89,7 +89,7 @@ def test_the_policy_lets_the_two_scripts_run_and_no_others(seen):
 
 
 def test_the_page_holds_the_frames(run, seen):
-    classes = run.arguments["num_classes"]
+    classes = run.setup.num_classes
     (film,) = [json.loads(text) for kind, text in seen.scripts if kind == "application/json"]
     wanted = motion(run)
     assert len(film["frames"]) == len(film["labels"]) == len(wanted.clock)
@@ -108,7 +108,7 @@ def test_the_page_holds_the_frames(run, seen):
         assert np.isnan(rows[2::3]).all()
         assert not rows[0::3].any()
     assert film["labels"][0].startswith("t = 0 · log(1/L) = ")
-    level = number(float(run.trajectory.log_inverse_loss[-1]))
+    level = number(float(run.log_inverse_loss[-1]))
     assert f"log(1/L) = {level} " in film["labels"][-1]
     assert film["light"]["data"][1]["marker"] != film["dark"]["data"][1]["marker"]
 
@@ -116,7 +116,7 @@ def test_the_page_holds_the_frames(run, seen):
 def test_nothing_leaves_the_axes(run):
     film = build_animation(run)
     layout = film.light["layout"]
-    for axis in "xyz"[: run.arguments["num_classes"] - 1]:
+    for axis in "xyz"[: run.setup.num_classes - 1]:
         low, high = layout.get("scene", layout)[f"{axis}axis"]["range"]
         values = [v for rows in film.frames for row in rows for v in row[axis] if v is not None]
         assert low < min(values) < max(values) < high
@@ -132,9 +132,9 @@ def test_what_moves_can_be_read_and_driven_without_seeing_it(html, seen):
 
 def test_the_page_says_how_the_run_ended(run, html):
     page = free_features_page(run)
-    assert run.trajectory.stopped in page.lead
+    assert run.stopped in page.lead
     (theory,) = (table for section in page.sections for table in section.tables)
-    assert [name for name, _ in theory.rows] == list(run.theory)
+    assert [name for name, _ in theory.rows] == list(theory_at_end(run))
     assert "run.json" in html
     assert "PNG files" not in html
 
@@ -151,7 +151,7 @@ def test_the_figure_for_notebooks_has_a_slider_a_button_and_the_same_frames(run)
 
 def test_positive_features_are_said_to_end_on_a_frame_that_is_a_simplex_once_centred(run):
     said = "nonnegative and end on orthogonal axes" in build_animation(run, frames=3).caption
-    assert said == (run.arguments["model"] == "upfm-l2")
+    assert said == (run.setup.model == "upfm-l2")
 
 
 def test_large_classes_are_drawn_in_part_with_means_of_all(run, monkeypatch):

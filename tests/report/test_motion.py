@@ -24,7 +24,7 @@ def run(request):
 
 def literal(run, state):
     """Features and rows of W of one recorded state, step by step, in the final means' plane."""
-    classes, per_class = run.arguments["num_classes"], run.arguments["per_class"]
+    classes, per_class = run.setup.num_classes, run.setup.per_class
     ideal = upright_simplex(classes)
 
     def centred(features):
@@ -32,13 +32,13 @@ def literal(run, state):
         average = sum(means) / classes
         return features - average, np.array([mean - average for mean in means])
 
-    _, last = centred(run.trajectory.features_at(-1))
+    _, last = centred(run.features_at(-1))
     plane = np.linalg.svd(last)[2][: classes - 1]
     left, _, right = np.linalg.svd((last @ plane.T).T @ ideal)
     turn = left @ right
 
-    features, _ = centred(run.trajectory.features_at(state))
-    weight = run.trajectory.classifier_at(state)[0]
+    features, _ = centred(run.features_at(state))
+    weight = run.classifier_at(state)[0]
     rows = weight - weight.mean(axis=0)
     drawn = []
     for points in (features, rows):
@@ -64,8 +64,8 @@ def test_first_and_last_frames_are_the_literal_transcription(run, frame, state):
     np.testing.assert_allclose(seen.features[frame], features, atol=1e-9)
     np.testing.assert_allclose(seen.classifier[frame], rows, atol=1e-9)
     assert seen.outside[frame] == pytest.approx(outside, rel=1e-6, abs=1e-12)
-    per_class = run.arguments["per_class"]
-    assert seen.means.shape[1] == run.arguments["num_classes"]
+    per_class = run.setup.per_class
+    assert seen.means.shape[1] == run.setup.num_classes
     np.testing.assert_allclose(seen.means[frame][1], features[per_class : 2 * per_class].mean(0))
     target = np.repeat(seen.ideal, per_class, axis=0)
     near = np.mean(np.sum((features - target) ** 2, axis=1))
@@ -74,7 +74,7 @@ def test_first_and_last_frames_are_the_literal_transcription(run, frame, state):
 
 def test_features_end_on_the_vertices_and_start_far_from_them(run):
     seen = motion(run)
-    target = np.repeat(seen.ideal, run.arguments["per_class"], axis=0)
+    target = np.repeat(seen.ideal, run.setup.per_class, axis=0)
     gaps = np.linalg.norm(seen.features - target, axis=2).max(axis=1)
     assert gaps[-1] < 0.05 < 0.8 < gaps[0]
     assert seen.distance[-1] < 0.05 < 0.8 < seen.distance[0]
@@ -82,7 +82,7 @@ def test_features_end_on_the_vertices_and_start_far_from_them(run):
 
 
 def test_frames_are_even_in_log_log_time_from_zero_to_the_end(run):
-    seen, path = motion(run, frames=30), run.trajectory
+    seen, path = motion(run, frames=30), run
     assert np.ptp(np.diff(seen.clock)) < 1e-12
     assert seen.log_time[0] == -np.inf
     assert seen.log_time[-1] == pytest.approx(path.log_time[-1])
@@ -100,10 +100,10 @@ def test_the_clock_is_defined_early_and_is_log_log_time_late():
 def test_what_cannot_be_drawn_is_refused():
     few = flow_ulpm(num_classes=3, per_class=4, dim=5, until=2.0)
     with pytest.raises(ValueError, match=r"3 classes, on a triangle, or 4.* but .* is 5"):
-        motion(replace(few, arguments={**few.arguments, "num_classes": 5}))
+        motion(replace(few, setup=replace(few.setup, counts=(4,) * 5)))
     with pytest.raises(ValueError, match="frames must be at least 2"):
         motion(few, frames=1)
-    still = {**few.trajectory.snapshots}
+    still = {**few.snapshots}
     still["features"] = np.ones_like(still["features"])
     with pytest.raises(ValueError, match="features coincide at the recorded state 0"):
-        motion(replace(few, trajectory=replace(few.trajectory, snapshots=still)))
+        motion(replace(few, snapshots=still))

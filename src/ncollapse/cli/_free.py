@@ -10,7 +10,7 @@ from ncollapse.cli._output import flow_progress, print_facts, print_json
 from ncollapse.cli._runs import Html, Json, Out, Rtol, Save, Seed, Until, check_outputs, finish
 
 if TYPE_CHECKING:
-    from ncollapse.unconstrained import FreeRun
+    from ncollapse.runs import Run
 
 Classes = Annotated[int, typer.Option(help="Number of classes K.")]
 PerClass = Annotated[int, typer.Option(help="Samples of each class n.")]
@@ -155,17 +155,17 @@ def _check_outputs(context: typer.Context, classes: int) -> None:
     check_outputs(context.params)
 
 
-def _finish(context: typer.Context, run: FreeRun) -> int:
+def _finish(context: typer.Context, run: Run) -> int:
+    from ncollapse.unconstrained import end_record
+
     def make_page():
         from ncollapse.report.free_features import free_features_page
 
         return free_features_page(run)
 
-    record = run.to_dict()
-    title = f"{context.info_name}, seed {record['seed']}"
-    return finish(
-        context, run.trajectory, record, make_page, lambda: print_facts(title, _rows(record))
-    )
+    record = end_record(run)
+    title = f"{context.info_name}, seed {run.setup.seed}"
+    return finish(context, run, record, make_page, lambda: print_facts(title, _rows(record)))
 
 
 def _rows(record: dict[str, Any]) -> list[tuple[str, str]]:

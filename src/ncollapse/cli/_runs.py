@@ -12,8 +12,8 @@ from ncollapse._checks import prepare_folder, require
 from ncollapse.cli._output import INTERRUPTED, check_writable_file, print_json
 
 if TYPE_CHECKING:
-    from ncollapse.flow import Trajectory
     from ncollapse.report import Page
+    from ncollapse.runs import Run
 
 Width = Annotated[int, typer.Option(help="Neurons.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the start.")]
@@ -39,7 +39,7 @@ def check_outputs(options: Mapping[str, Any]) -> None:
 
 def finish(
     context: typer.Context,
-    path: Trajectory,
+    run: Run,
     record: dict[str, Any],
     make_page: Callable[[], Page],
     show: Callable[[], None],
@@ -50,11 +50,11 @@ def finish(
     """
     options = context.params
     out, html, save = options["out"], options["html"], options["save"]
-    if path.interrupted and save is None:
+    if run.interrupted and save is None:
         save = Path(f"interrupted-{context.info_name}-seed-{options['seed']}.npz")
     files = []
     if save is not None:
-        path.save(save)
+        run.save(save)
         files.append(save)
     if out is not None or html is not None:
         files += _write_page(make_page(), out, html)
@@ -64,9 +64,9 @@ def finish(
         show()
         for file in files:
             typer.echo(file)
-    if path.interrupted:
-        typer.echo(f"ncollapse: {path.stopped} The run is in {save}.", err=True)
-    return INTERRUPTED if path.interrupted else 0
+    if run.interrupted:
+        typer.echo(f"ncollapse: {run.stopped} The run is in {save}.", err=True)
+    return INTERRUPTED if run.interrupted else 0
 
 
 def _write_page(page: Page, out: Path | None, html: Path | None) -> list[Path]:

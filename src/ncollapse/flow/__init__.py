@@ -11,20 +11,20 @@ log t = log r + log(1/L).
 """
 
 from ncollapse.flow import _available as _available
-from ncollapse.flow._ensemble import gradient_flow_ensemble, stack_starts
-from ncollapse.flow._integrate import REACHABLE, gradient_flow
-from ncollapse.flow._trajectory import Ensemble, Trajectory
-from ncollapse.flow.descent import Descent, descend
+from ncollapse.flow._integrate import COARSEST, REACHABLE, gradient_flow
+from ncollapse.flow.descent import OPTIMISERS, descend
 from ncollapse.flow.steppers import Rosenbrock
+from ncollapse.runs import End, Run
+from ncollapse.setup import Setup
 
 __all__ = [
+    "COARSEST",
+    "OPTIMISERS",
     "REACHABLE",
-    "Descent",
-    "Ensemble",
+    "End",
     "Rosenbrock",
-    "Trajectory",
+    "Run",
+    "Setup",
     "descend",
     "gradient_flow",
-    "gradient_flow_ensemble",
-    "stack_starts",
 ]

@@ -1,4 +1,4 @@
-"""The integrator: adaptive Runge–Kutta in float64 on the rescaled clock."""
+"""The integrator: steps of a diffrax solver in float64, chunk by chunk, on the model's clock."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ import jax.numpy as jnp
 import numpy as np
 
 from ncollapse._checks import check_positive
+from ncollapse.flow._interface import check_model, check_resumed, describe
+from ncollapse.flow._recorder import Recorder
 from ncollapse.flow._solve import (
     compiled,
-    descended,
     first_step,
     limits_of,
     log_time,
+    path_record,
     solve,
     squared_norm,
 )
-from ncollapse.flow._trajectory import INTERRUPTED, Recorder, Trajectory
-from ncollapse.flow.steppers import MatrixFree
+from ncollapse.flow.steppers import capabilities
 from ncollapse.models import Model, Parameters
+from ncollapse.runs import End, Run
+from ncollapse.setup import Setup
 
 REACHABLE = 1e8
 """Largest log(1/L) that is accepted as a goal: the flow grows ever stiffer on the way there."""
-_STEPS_PER_CHUNK = 256
-_STEPS_PER_STIFF_CHUNK = 32
-"""Landing on the goal repeats a chunk of these, whose steps are few and dear."""
+COARSEST = 0.1
+"""An ``rtol`` from here on is refused: steps with so large an error do not follow the flow."""
 _STEPS_PER_SNAPSHOT = 4
+_ENDS = ("log_inverse_loss", "s", "stall", "max_steps")
 
 
 def gradient_flow(
@@ -44,8 +47,10 @@ def gradient_flow(
     rtol: float = 1e-5,
     solver: diffrax.AbstractSolver | None = None,
     max_steps: int = 100_000,
+    setup: Setup | None = None,
+    resume: Run | None = None,
     on_progress: Callable[[float, float], None] | None = None,
-) -> Trajectory:
+) -> Run:
     """Follow dθ/ds = −∇ log L, or dθ/ds = −∇L, from ``start``, adaptively and in float64.
 
     Parameters
@@ -66,84 +71,107 @@ def gradient_flow(
         A method of diffrax or of `ncollapse.flow.steppers`; Bosh3 unless given: the kinks of a ReLU and
         the stiffness of the late flow leave a higher explicit order nothing to gain.
     max_steps
-        Stop after so many accepted and rejected steps.
+        Stop after so many accepted and rejected steps, those of a resumed run included.
+    setup
+        What is to be recorded of the run, such as the seed; ``model.setup()`` unless given. The
+        tolerance, the solver, the ends and a digest of the model's data are added to it.
+    resume
+        A run of the same set-up from the same start, to go on from where it ended; only ends may
+        differ. An interrupted one goes on with the very steps that it would have taken.
     on_progress
         Called now and then with (s, log(1/L)).
 
     Raises
     ------
+    TypeError
+        ``model`` is no `Model`, or holds something that is no array and not static; a start that
+        holds something else than real numbers.
     ValueError
-        A goal beyond `REACHABLE` or not above the start's log(1/L), a zero or non-finite start.
+        A model without a loss, of an unknown clock or with outputs of the wrong shape; a goal
+        beyond `REACHABLE` or not above log(1/L) at the start; a zero or non-finite start; ``rtol``
+        from `COARSEST` on; a run to resume of another set-up or start.
 
     Notes
     -----
-    An interrupt (KeyboardInterrupt) ends the run and returns what was computed, with ``reached``
-    False and the interruption as the reason.
+    An interrupt (KeyboardInterrupt) ends the run and returns what was computed. A run whose loss
+    rises beyond its error, or whose time stops being finite, ends as `End.DIVERGED`.
     """
-    check_positive("rtol", rtol)
+    if not check_positive("rtol", rtol) < COARSEST:
+        raise ValueError(f"rtol must be below {COARSEST:g}, but it is {rtol:g}")
     solver = diffrax.Bosh3() if solver is None else solver
-    began = time.perf_counter()
     with jax.enable_x64(True):
-        start = {name: np.asarray(leaf, np.float64) for name, leaf in start.items()}
+        start = check_model(model, start)
+        options = {"log_inverse_loss": log_inverse_loss, "s": s if np.isfinite(s) else None}
+        options |= {"stall": stall, "rtol": rtol, "solver": repr(solver), "max_steps": max_steps}
+        setup = describe(model, start, setup, "flow", options)
+        if resume is not None:
+            check_resumed(resume, setup, start, without=_ENDS)
+        began = time.perf_counter()
         survey, survey_seconds = compiled(partial(_survey), model, start)
-        begin = jax.tree.map(np.asarray, survey(model, start))
-        _check_start(start, begin, log_inverse_loss)
-        recorder = Recorder(model, begin, start)
-        quadrature = model.clock == "log_loss" and isinstance(solver, MatrixFree)
-        state, now, step = (start, np.zeros(())), np.zeros(()), begin["first_step"]
+        recorder = Recorder(model, start, jax.tree.map(np.asarray, survey(model, start)), resume)
+        _check_goal(recorder.level, log_inverse_loss)
         limits = limits_of(start, log_inverse_loss, s, rtol)
+        last = recorder.last
         advance, advance_seconds = compiled(
-            partial(_advance, solver=solver), model, state, now, step, limits
+            partial(_advance, solver=solver), model, last.state, last.now, last.step, limits
         )
         compile_seconds = survey_seconds + advance_seconds
-        stopped = None
+        end = None
         try:
-            while stopped is None:
-                before_chunk = state, now, step
-                state, now, step, record, result = advance(model, *before_chunk, limits)
-                if result["goal"] and isinstance(solver, MatrixFree):
-                    state, now, step, record = _land(advance, model, before_chunk, now, limits)
-                recorder.add(record, state[0])
-                stopped = _stop_reason(recorder, result, log_inverse_loss, stall, max_steps)
+            while end is None:
+                end = _go_on(recorder, advance, limits, solver, stall, max_steps)
                 if on_progress is not None:
-                    on_progress(float(now), recorder.log_inverse_loss)
+                    on_progress(float(recorder.last.now), recorder.level)
         except KeyboardInterrupt:
-            if recorder.taken == 0:
+            if not recorder.started:
                 raise
-            stopped = (
-                False,
-                f"{INTERRUPTED} at s = {float(now):.6g}; the steps up to there are kept.",
-            )
-        return recorder.trajectory(
-            quadrature=quadrature,
-            reached=stopped[0],
-            stopped=stopped[1],
-            evaluations=recorder.evaluations(solver),
+            end = _interruption(recorder)
+        return recorder.run(
+            setup,
+            end,
+            solver=solver,
+            quadrature=model.clock == "log_loss" and capabilities(solver).symmetric,
             seconds=time.perf_counter() - began - compile_seconds,
             compile_seconds=compile_seconds,
         )
 
 
+def _go_on(
+    recorder: Recorder,
+    advance: Callable[..., Any],
+    limits: dict[str, np.ndarray],
+    solver: Any,
+    stall: float | None,
+    max_steps: int,
+) -> tuple[End, str] | None:
+    """Take one more chunk of steps; why the run is over, or None while it is not."""
+    model, last = recorder.model, recorder.last
+    before = last.state, last.now, last.step
+    state, now, step, record, result = advance(model, *before, limits)
+    if result["goal"] and capabilities(solver).lands:
+        state, now, step, record = _land(advance, model, before, now, limits)
+    recorder.add(record, state, now, step)
+    if not recorder.started and not result["more"]:
+        raise ValueError("the integrator could not take a first step from start")
+    timed = model.clock == "log_loss" and not capabilities(solver).symmetric
+    return _end_of(recorder, result, limits, stall, max_steps, timed=timed)
+
+
+def _interruption(recorder: Recorder) -> tuple[End, str]:
+    now = float(recorder.last.now)
+    return End.INTERRUPTED, f"Interrupted at s = {now:.6g}; the steps up to there are kept."
+
+
 def _record(s: Any, state: Any, args: Any) -> dict[str, Any]:
     model, _goal = args
     parameters, scaled_time = state
-    log_loss = model.log_loss(parameters)
-    gradient = jax.grad(descended(model))(parameters)
-    squared = squared_norm(parameters)
-    return {
-        "s": s,
-        "log_inverse_loss": -log_loss,
-        "log_time": log_time(model, s, scaled_time, log_loss),
-        "norm": jnp.sqrt(squared),
-        "speed": jnp.sqrt(squared_norm(gradient) / squared),
-        "invariants": model.invariants(parameters),
-        "observations": _as_float(model.observe(parameters)),
-    }
-
-
-def _as_float(tree: Any) -> Any:
-    """Integers and booleans as floats: diffrax fills unused rows with infinity."""
-    return jax.tree.map(lambda leaf: leaf.astype(jnp.float64), tree)
+    record = path_record(model, parameters)
+    # Integers and booleans as floats: diffrax fills unused rows with infinity.
+    record["observations"] = jax.tree.map(
+        lambda leaf: leaf.astype(jnp.float64), record["observations"]
+    )
+    timing = log_time(model, s, scaled_time, -record["log_inverse_loss"])
+    return {"s": s, "log_time": timing, **record}
 
 
 def _advance(model: Any, state: Any, now: Any, step: Any, limits: Any, *, solver: Any) -> Any:
@@ -156,7 +184,6 @@ def _advance(model: Any, state: Any, now: Any, step: Any, limits: Any, *, solver
         ),
         solver_state=True,
     )
-    stiff = isinstance(solver, MatrixFree)
     solution = solve(
         model,
         state,
@@ -164,7 +191,7 @@ def _advance(model: Any, state: Any, now: Any, step: Any, limits: Any, *, solver
         step,
         limits,
         solver=solver,
-        max_steps=_STEPS_PER_STIFF_CHUNK if stiff else _STEPS_PER_CHUNK,
+        max_steps=capabilities(solver).chunk,
         saveat=saveat,
     )
     steps, snapshots, end = solution.ys
@@ -183,7 +210,7 @@ def _advance(model: Any, state: Any, now: Any, step: Any, limits: Any, *, solver
 
 def _counted(solver: Any, solver_state: Any) -> jax.Array:
     """What a solver without a fixed number of stages counted on its accepted steps."""
-    return solver_state.evaluations if isinstance(solver, MatrixFree) else jnp.zeros((), int)
+    return solver_state.evaluations if capabilities(solver).counts else jnp.zeros((), int)
 
 
 def _outcome(result: Any) -> dict[str, jax.Array]:
@@ -221,22 +248,49 @@ def _land(
     return state, now, step, record
 
 
-def _stop_reason(
-    recorder: Recorder, outcome: Any, goal: float, stall: float | None, max_steps: int
-) -> tuple[bool, str] | None:
-    """Whether the goal was reached and why the run is over, or None while it is not."""
-    level = f"log(1/L) = {recorder.log_inverse_loss:.6g}"
+def _end_of(
+    recorder: Recorder,
+    outcome: Any,
+    limits: dict[str, np.ndarray],
+    stall: float | None,
+    max_steps: int,
+    *,
+    timed: bool,
+) -> tuple[End, str] | None:
+    """Why the run is over, in short and as a sentence, or None while it is not."""
+    level = f"log(1/L) = {recorder.level:.6g}"
+    if recorder.started and recorder.failed(float(limits["rtol"]), timed=timed):
+        return End.DIVERGED, (
+            f"The integrator failed at {level}: the loss rose or time stopped being finite, as "
+            "steps with too large an error make it. Try a smaller rtol."
+        )
     if outcome["goal"]:
-        return True, f"Reached log(1/L) = {goal:g}."
+        return End.GOAL, f"Reached log(1/L) = {float(limits['goal']):g}."
     if outcome["end"]:
-        return True, f"Reached the given s at {level}."
+        return End.TIME, f"Reached the given s at {level}."
     if not outcome["more"]:
-        return False, f"The integrator failed at {level}: its step size fell to zero."
-    if stall is not None and recorder.stalled(stall):
-        return False, f"Nothing changes any more at {level}: the speed has all but vanished."
-    if recorder.taken + recorder.rejected >= max_steps:
-        return False, f"Used up {max_steps} steps at {level}."
+        return End.STEP_SIZE, f"The integrator failed at {level}: its step size fell to zero."
+    if stall is not None and recorder.started and recorder.stalled(stall):
+        return (
+            End.STALLED,
+            f"Nothing changes any more at {level}: the speed has all but vanished.",
+        )
+    if recorder.tried >= max_steps:
+        return _used_up(recorder, f"Used up {max_steps} steps at {level}")
     return None
+
+
+def _used_up(recorder: Recorder, text: str) -> tuple[End, str]:
+    kinks = recorder.sliding()
+    if not kinks:
+        return End.STEPS, f"{text}."
+    named = ", ".join(f"{neuron} at sample {sample}" for sample, neuron in kinks[:3])
+    more = f" and {len(kinks) - 3} more" if len(kinks) > 3 else ""
+    return End.KINKS, (
+        f"{text}: neurons slide along kinks (neuron {named}{more}), pushed there from both sides, "
+        "where steps are only about as long as rtol. Try a larger rtol, such as 2e-3, more steps, "
+        "or another start."
+    )
 
 
 def _snapshot(s: Any, state: Any, _args: Any) -> dict[str, Any]:
@@ -256,13 +310,9 @@ def _survey(model: Any, start: Any) -> dict[str, Any]:
     }
 
 
-def _check_start(start: Parameters, begin: dict[str, Any], goal: float) -> None:
-    for name, leaf in start.items():
-        if not np.isfinite(leaf).all():
-            raise ValueError(f"start[{name!r}] must be finite, but it holds a NaN or an infinity")
-    if not any(leaf.any() for leaf in start.values()):
-        raise ValueError("start is exactly zero, a saddle point that gradient flow never leaves")
-    level = -float(begin["log_loss"])
+def _check_goal(level: float, goal: float) -> None:
+    if not np.isfinite(level):
+        raise ValueError(f"log(1/L) must be finite at the start, but it is {level:g}")
     if not level < goal <= REACHABLE:
         raise ValueError(
             f"the goal log(1/L) must lie above the start's {level:.6g} and at most {REACHABLE:g}, "

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optimistix
 
-from ncollapse.flow.steppers import MatrixFree
+from ncollapse.flow.steppers import capabilities
 from ncollapse.models import Model, Parameters
 
 _executables: dict[Any, Any] = {}
@@ -35,7 +35,7 @@ def descended(model: Any) -> Callable[[Any], jax.Array]:
 
 def is_timed(model: Any, solver: Any) -> bool:
     """Whether r = t·L is integrated beside θ. It would spoil the symmetry of the Jacobian."""
-    return model.clock == "log_loss" and not isinstance(solver, MatrixFree)
+    return model.clock == "log_loss" and not capabilities(solver).symmetric
 
 
 def log_time(model: Any, s: Any, scaled_time: Any, log_loss: Any) -> jax.Array:
@@ -44,6 +44,19 @@ def log_time(model: Any, s: Any, scaled_time: Any, log_loss: Any) -> jax.Array:
 
 def squared_norm(tree: Any) -> jax.Array:
     return sum((jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)), start=jnp.zeros(()))
+
+
+def path_record(model: Any, parameters: Any) -> dict[str, Any]:
+    """What is recorded of a point of a path, its time apart."""
+    gradient = jax.grad(descended(model))(parameters)
+    squared = squared_norm(parameters)
+    return {
+        "log_inverse_loss": -model.log_loss(parameters),
+        "norm": jnp.sqrt(squared),
+        "speed": jnp.sqrt(squared_norm(gradient) / squared),
+        "invariants": model.invariants(parameters),
+        "observations": model.observe(parameters),
+    }
 
 
 def _distance_to_goal(t: Any, y: Any, args: Any, **_: Any) -> jax.Array:
@@ -72,7 +85,11 @@ def solve(
         (model, limits["goal"]),
         saveat=saveat,
         stepsize_controller=diffrax.PIDController(
-            rtol=limits["rtol"], atol=limits["atol"], pcoeff=0.3, icoeff=0.4
+            # diffrax advises pcoeff ≥ 0.2, icoeff ≥ 0.3 and a sum of at most 0.7 where errors are rough
+            rtol=limits["rtol"],
+            atol=limits["atol"],
+            pcoeff=0.3,
+            icoeff=0.4,
         ),
         event=diffrax.Event(_distance_to_goal, optimistix.Newton(rtol=1e-9, atol=1e-9)),
         max_steps=max_steps,
@@ -82,12 +99,13 @@ def solve(
 
 
 def first_step(model: Model, start: Parameters) -> jax.Array:
+    """A step that moves θ by a hundredth of its size; the controller corrects it."""
     speed = squared_norm(jax.grad(descended(model))(start)) / squared_norm(start)
     return 1e-2 / jnp.sqrt(speed)
 
 
 def limits_of(start: Parameters, goal: float, end: float, rtol: float) -> dict[str, np.ndarray]:
-    flat = np.concatenate([np.ravel(leaf) for leaf in start.values()])
+    flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(start)])
     atol = rtol * np.sqrt(np.mean(flat**2))
     limits = {"goal": goal, "end": end, "rtol": rtol, "atol": atol}
     return {name: np.asarray(value, np.float64) for name, value in limits.items()}

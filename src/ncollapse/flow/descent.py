@@ -7,7 +7,6 @@ clock is measured against.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -17,7 +16,12 @@ import numpy as np
 import optax
 
 from ncollapse._checks import check_positive
+from ncollapse.flow._interface import check_model, check_resumed, describe
+from ncollapse.flow._recorder import drift
+from ncollapse.flow._solve import path_record
 from ncollapse.models import Model, Parameters
+from ncollapse.runs import End, Run
+from ncollapse.setup import Setup
 
 OPTIMISERS = {
     "gd": optax.sgd,
@@ -25,38 +29,6 @@ OPTIMISERS = {
     "adam": optax.adam,
 }
 """Optimisers by name; momentum is 0.9, Adam has optax's defaults."""
-
-
-@dataclass(frozen=True, eq=False)
-class Descent:
-    """What full-batch training leaves behind, recorded at T epochs.
-
-    ``epochs (T,)``, ``log_inverse_loss (T,)``; ``observations`` of the model, each with leading
-    dimension T; ``parameters`` at the end, as the optimiser holds them.
-    """
-
-    model: Model
-    optimiser: str
-    epochs: np.ndarray
-    log_inverse_loss: np.ndarray
-    observations: dict[str, np.ndarray]
-    parameters: dict[str, np.ndarray]
-    seconds: float
-    compile_seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """The end of the run, ready for JSON; log(1/L) is None where L is exactly zero."""
-        level = float(self.log_inverse_loss[-1])
-        return {
-            "optimiser": self.optimiser,
-            "epochs": int(self.epochs[-1]),
-            "log_inverse_loss": level if np.isfinite(level) else None,
-            "observations": {
-                name: np.asarray(values[-1]).tolist() for name, values in self.observations.items()
-            },
-            "seconds": self.seconds,
-            "compile_seconds": self.compile_seconds,
-        }
 
 
 def descend(
@@ -68,7 +40,9 @@ def descend(
     epochs: int,
     records: int = 40,
     scale: float = 1.0,
-) -> Descent:
+    setup: Setup | None = None,
+    resume: Run | None = None,
+) -> Run:
     """Full-batch training of ``scale`` · L for ``epochs`` steps, in float64.
 
     Parameters
@@ -80,48 +54,69 @@ def descend(
     scale
         Multiplies the loss: 1/N turns a summed loss into the mean that learning rates are usually
         quoted for.
+    setup, resume
+        As in `gradient_flow`; a resumed run may differ in ``epochs`` and ``records``.
+
+    The run has a record and a snapshot at each of these epochs; ``log_time`` is log of epochs ·
+    learning rate · scale, the time of the flow that gradient descent follows. An interrupt ends it
+    at the last record.
 
     Raises
     ------
-    ValueError
-        An unknown optimiser, a learning rate or scale that is not positive, no epochs.
+    TypeError, ValueError
+        A model or start that `gradient_flow` refuses; an unknown optimiser, a learning rate or
+        scale that is not positive, no epochs beyond those of the resumed run.
     FloatingPointError
         The loss stopped being finite: the learning rate is too large.
     """
     if optimiser not in OPTIMISERS:
         raise ValueError(f"optimiser must be one of {', '.join(OPTIMISERS)}, not {optimiser!r}")
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, but it is {epochs}")
+    done = 0 if resume is None else int(resume.s[-1])
+    if epochs < done + 1:
+        raise ValueError(f"epochs must be at least {done + 1}, but it is {epochs}")
     check_positive("scale", scale)
-    rule, run, look = _compiled_training(optimiser, check_positive("learning_rate", learning_rate))
+    rule, advance, look = _compiled_training(
+        optimiser, check_positive("learning_rate", learning_rate)
+    )
     with jax.enable_x64(True):
+        start = check_model(model, start)
+        options = {"learning_rate": learning_rate, "scale": scale}
+        options |= {"epochs": epochs, "records": records}
+        setup = describe(model, start, setup, optimiser, options)
         began = time.perf_counter()
-        parameters: Any = {name: jnp.asarray(leaf, jnp.float64) for name, leaf in start.items()}
+        parameters: Any = jax.tree.map(jnp.asarray, start)
         carry = (parameters, rule.init(parameters))
-        jax.block_until_ready((run(model, scale, 0, carry), look(model, parameters)))
+        first = jax.tree.map(np.asarray, look(model, carry[0]))
+        history = [{"s": 0.0, "parameters": start, **first}]
+        if resume is not None:
+            check_resumed(resume, setup, start, without=("epochs", "records"))
+            carry = _state_of(resume, carry)
+        jax.block_until_ready(advance(model, scale, 0, carry))
         compiled = time.perf_counter()
-        marks = np.unique(np.geomspace(1, epochs, records).round().astype(int))
-        done, levels, seen = 0, [], []
-        for mark in marks:
-            carry = run(model, scale, int(mark - done), carry)
-            done = int(mark)
-            level, observed = look(model, carry[0])
-            if np.isnan(level) or level == -np.inf:
-                raise FloatingPointError(
-                    f"the loss is not finite after {done} epochs: learning_rate "
-                    f"{learning_rate:g} is too large"
-                )
-            levels.append(float(level))
-            seen.append({name: np.asarray(value) for name, value in observed.items()})
-        return Descent(
-            model=model,
-            optimiser=optimiser,
-            epochs=marks,
-            log_inverse_loss=np.array(levels),
-            observations={name: np.stack([one[name] for one in seen]) for name in seen[0]},
-            parameters={name: np.asarray(leaf) for name, leaf in carry[0].items()},
-            seconds=time.perf_counter() - compiled,
-            compile_seconds=compiled - began,
+        end = End.EPOCHS, f"Did {epochs} epochs."
+        try:
+            for mark in np.unique(np.geomspace(1, epochs, records).round().astype(int)):
+                if mark <= done:
+                    continue
+                later = advance(model, scale, int(mark - done), carry)
+                seen = jax.tree.map(np.asarray, look(model, later[0]))
+                _check_level(float(seen["log_inverse_loss"]), int(mark), learning_rate)
+                carry, done = later, int(mark)
+                history.append({"s": float(mark), "parameters": carry[0], **seen})
+        except KeyboardInterrupt:
+            if len(history) == 1:
+                raise
+            end = End.INTERRUPTED, f"Interrupted at epoch {done}; the records up to there are kept."
+        return _run(
+            model,
+            setup,
+            end,
+            history,
+            resume,
+            time_step=learning_rate * scale,
+            parameters=jax.tree.map(np.asarray, carry[0]),
+            state=tuple(np.asarray(leaf) for leaf in jax.tree.leaves(carry[1])),
+            seconds=(time.perf_counter() - compiled, compiled - began),
         )
 
 
@@ -131,14 +126,74 @@ def _compiled_training(optimiser: str, learning_rate: float) -> tuple[Any, Any, 
     rule = OPTIMISERS[optimiser](learning_rate)
 
     def run(model: Any, scale: Any, count: Any, carry: Any) -> Any:
-        loss = getattr(model, "loss", None) or (lambda p: jnp.exp(model.log_loss(p)))
-
         def epoch(_: Any, carry: Any) -> Any:
             parameters, state = carry
-            gradient = jax.grad(lambda p: scale * loss(p))(parameters)
+            gradient = jax.grad(lambda p: scale * model.loss(p))(parameters)
             updates, state = rule.update(gradient, state, parameters)
             return optax.apply_updates(parameters, updates), state
 
         return jax.lax.fori_loop(0, count, epoch, carry)
 
-    return rule, jax.jit(run), jax.jit(lambda model, p: (-model.log_loss(p), model.observe(p)))
+    return rule, jax.jit(run), jax.jit(path_record)
+
+
+def _state_of(run: Run, carry: Any) -> Any:
+    """Parameters and the optimiser's state where ``run`` ended, in the shape of ``carry``."""
+    state = jax.tree.unflatten(jax.tree.structure(carry[1]), map(jnp.asarray, run.state))
+    return jax.tree.map(jnp.asarray, run.at(-1)), state
+
+
+def _check_level(level: float, epoch: int, learning_rate: float) -> None:
+    if np.isnan(level) or level == -np.inf:
+        raise FloatingPointError(
+            f"the loss is not finite after {epoch} epochs: learning_rate "
+            f"{learning_rate:g} is too large"
+        )
+
+
+def _run(
+    model: Model,
+    setup: Setup,
+    end: tuple[End, str],
+    history: list[dict[str, Any]],
+    resumed: Run | None,
+    *,
+    time_step: float,
+    parameters: Parameters,
+    state: tuple[np.ndarray, ...],
+    seconds: tuple[float, float],
+) -> Run:
+    joined = jax.tree.map(lambda *leaves: np.stack(leaves), *history)
+    invariants = joined.pop("invariants")
+    joined["drift"] = drift(invariants, invariants[0], joined["norm"])
+    path = jax.tree.map(
+        lambda leaf: leaf[1:], {k: v for k, v in joined.items() if k != "parameters"}
+    )
+    snapshot_s, snapshots = joined["s"], joined["parameters"]
+    if resumed is not None:
+        before = {name: getattr(resumed, name) for name in path}
+        path = jax.tree.map(lambda *leaves: np.concatenate(leaves), before, path)
+        snapshot_s = np.concatenate([resumed.snapshot_s, snapshot_s[1:]])
+        snapshots = jax.tree.map(
+            lambda old, new: np.concatenate([old, new[1:]]), resumed.snapshots, snapshots
+        )
+        seconds = seconds[0] + resumed.seconds, seconds[1] + resumed.compile_seconds
+    path["drift"] = np.maximum.accumulate(path["drift"])
+    steps = int(path["s"][-1])
+    return Run(
+        setup=setup,
+        end=end[0],
+        stopped=end[1],
+        **path,
+        log_time=np.log(path["s"] * time_step),
+        snapshot_s=snapshot_s,
+        snapshots=snapshots,
+        parameters=model.lift(parameters),
+        steps=steps,
+        rejected=0,
+        evaluations=steps,
+        seconds=seconds[0],
+        compile_seconds=seconds[1],
+        state=state,
+        model=model,
+    )

@@ -1,5 +1,6 @@
-"""The library that every model stands on; imported first, it says which extra brings it."""
+"""The libraries that every model stands on; imported first, it says which extra brings them."""
 
 from ncollapse._checks import require
 
-require("jax", "flow")
+for module in ("jax", "equinox"):
+    require(module, "flow")

@@ -7,22 +7,25 @@ model needs. They fit the interface of `ncollapse.models`, so one flow serves th
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
 
 from ncollapse._checks import Array, check_positive
-from ncollapse.models._model import Parameters, log_cross_entropy, sample_margins
+from ncollapse.cross_entropy import sample_margins
+from ncollapse.models.base import Classification, Clock, Parameters, log_cross_entropy
+from ncollapse.setup import Setup
 
 
-class _Balanced:
+class _Balanced(Classification):
     """What the models here share: K classes of n samples, labels, and the metrics of ji2022 §4."""
 
     one_hot: Array
+    """Labels, ``(K n, K)``."""
 
     @property
     def num_classes(self) -> int:
@@ -38,11 +41,6 @@ class _Balanced:
     def classifier(self, parameters: Parameters) -> tuple[jax.Array, jax.Array | None]:
         return parameters["weight"], parameters.get("bias")
 
-    def logits(self, parameters: Parameters) -> jax.Array:
-        weight, bias = self.classifier(parameters)
-        logits = self.features(parameters) @ weight.T
-        return logits if bias is None else logits + bias
-
     def invariants(self, parameters: Parameters) -> jax.Array:
         """WᵀW − HᵀH, ``(D, D)``: any loss of the logits HWᵀ conserves it."""
         weight, features = parameters["weight"], parameters["features"]
@@ -55,12 +53,7 @@ class _Balanced:
         margin = jnp.min(sample_margins(self.logits(parameters), self.one_hot))
         return {**collapse_metrics(features, weight), "margin": margin}
 
-    def lift(self, parameters: Parameters) -> dict[str, np.ndarray]:
-        return {name: np.asarray(value) for name, value in parameters.items()}
 
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True, eq=False)
 class LayerPeeled(_Balanced):
     """Cross-entropy on free features, no regularisation (ji2022 (2.3), ULPM).
 
@@ -68,14 +61,15 @@ class LayerPeeled(_Balanced):
     Conserved: WᵀW − HᵀH.
     """
 
-    one_hot: Array
-    """Labels, ``(K n, K)``."""
-    name: str = field(default="ulpm", metadata={"static": True})
-    clock: Literal["log_loss"] = field(default="log_loss", metadata={"static": True})
+    name: ClassVar[str] = "ulpm"
+    clock: ClassVar[Clock] = "log_loss"
 
     @classmethod
     def of(cls, num_classes: int, per_class: int) -> LayerPeeled:
-        return cls(sorted_labels(num_classes, per_class))
+        return cls(one_hot=sorted_labels(num_classes, per_class))
+
+    def setup(self, **known: Any) -> Setup:
+        return super().setup(**{"loss": "cross_entropy", **known})
 
     def start(self, dim: int, scale: float, seed: int) -> dict[str, np.ndarray]:
         """Gaussian directions with ‖W‖_F = ‖H‖_F = ``scale``; see `free_start` for errors."""
@@ -96,8 +90,6 @@ class LayerPeeled(_Balanced):
         return {**super().observe(parameters), "kkt_defect": defect}
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True, eq=False)
 class UnconstrainedFeatures(_Balanced):
     """Squared loss with bias on free features, no regularisation (mixon2022 §2).
 
@@ -105,14 +97,15 @@ class UnconstrainedFeatures(_Balanced):
     Conserved: WᵀW − HᵀH.
     """
 
-    one_hot: Array
-    """Labels, ``(K n, K)``."""
-    name: str = field(default="ufm", metadata={"static": True})
-    clock: Literal["time"] = field(default="time", metadata={"static": True})
+    name: ClassVar[str] = "ufm"
+    clock: ClassVar[Clock] = "time"
 
     @classmethod
     def of(cls, num_classes: int, per_class: int) -> UnconstrainedFeatures:
-        return cls(sorted_labels(num_classes, per_class))
+        return cls(one_hot=sorted_labels(num_classes, per_class))
+
+    def setup(self, **known: Any) -> Setup:
+        return super().setup(**{"loss": "squared", "bias": True, **known})
 
     def start(self, dim: int, scale: float, seed: int) -> dict[str, np.ndarray]:
         """mixon2022 Figure 1: ‖W‖_F = ‖H‖_F = ``scale``, b = 0; see `free_start` for errors."""
@@ -121,9 +114,6 @@ class UnconstrainedFeatures(_Balanced):
 
     def loss(self, parameters: Parameters) -> jax.Array:
         return 0.5 * jnp.sum((self.logits(parameters) - self.one_hot) ** 2)
-
-    def log_loss(self, parameters: Parameters) -> jax.Array:
-        return jnp.log(self.loss(parameters))
 
     def observe(self, parameters: Parameters) -> dict[str, jax.Array]:
         """Also mixon2022's ``snc1`` … ``snc3`` (Figure 1) and ``off_subspace`` (Figure 2)."""
@@ -148,8 +138,6 @@ class UnconstrainedFeatures(_Balanced):
         }
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True, eq=False)
 class PositiveFeatures(_Balanced):
     """Nonnegative free features with regularisation (hong2025 (2.6) and (2.7)).
 
@@ -164,12 +152,10 @@ class PositiveFeatures(_Balanced):
     Nothing is conserved: regularisation dissipates the balance.
     """
 
-    one_hot: Array
-    """Labels, ``(K n, K)``."""
     lambda_w: Array
     lambda_h: Array
-    name: str = field(default="upfm-ce", metadata={"static": True})
-    clock: Literal["time"] = field(default="time", metadata={"static": True})
+    name: str = eqx.field(static=True)
+    clock: ClassVar[Clock] = "time"
 
     @classmethod
     def of(
@@ -179,10 +165,10 @@ class PositiveFeatures(_Balanced):
         if name not in ("upfm-ce", "upfm-l2"):
             raise ValueError(f"name must be 'upfm-ce' or 'upfm-l2', but it is {name!r}")
         return cls(
-            sorted_labels(num_classes, per_class),
-            np.asarray(check_positive("lambda_w", lambda_w)),
-            np.asarray(check_positive("lambda_h", lambda_h)),
-            name,
+            one_hot=sorted_labels(num_classes, per_class),
+            lambda_w=np.asarray(check_positive("lambda_w", lambda_w)),
+            lambda_h=np.asarray(check_positive("lambda_h", lambda_h)),
+            name=name,
         )
 
     def start(self, dim: int, scale: float, seed: int) -> dict[str, np.ndarray]:
@@ -212,8 +198,10 @@ class PositiveFeatures(_Balanced):
         penalty = self.lambda_w * jnp.sum(weight**2) + self.lambda_h * jnp.sum(features**2)
         return data + 0.5 * penalty
 
-    def log_loss(self, parameters: Parameters) -> jax.Array:
-        return jnp.log(self.loss(parameters))
+    def setup(self, **known: Any) -> Setup:
+        loss = "cross_entropy" if self.name == "upfm-ce" else "squared"
+        decays = {"weight_decay": float(self.lambda_w), "feature_decay": float(self.lambda_h)}
+        return super().setup(**{"loss": loss, **decays, **known})
 
     def invariants(self, parameters: Parameters) -> jax.Array:
         return jnp.zeros(0)

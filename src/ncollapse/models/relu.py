@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -11,16 +10,16 @@ import numpy as np
 from jax.scipy.special import logsumexp
 
 from ncollapse._checks import Array, check_positive
+from ncollapse.cross_entropy import sample_margins
 from ncollapse.data import Dataset
-from ncollapse.models._model import Parameters, log_cross_entropy, sample_margins
+from ncollapse.models.base import Classification, Clock, Parameters, log_cross_entropy
+from ncollapse.setup import Setup
 
 DEAD, MIXED = -1, -2
 """Codes of a neuron in no group: active on no sample; active on another set of samples."""
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True, eq=False)
-class ReLUNetwork:
+class ReLUNetwork(Classification):
     """Two-layer ReLU network f(x) = Σ_j v_j max(⟨w_j, x⟩, 0), summed cross-entropy (min2025).
 
     Parameters are ``hidden (h, r)``, rows w_j, and ``weight (K, h)``, columns v_j. Weights
@@ -36,8 +35,8 @@ class ReLUNetwork:
     """Labels, ``(N, K)``."""
     basis: Array
     """Orthonormal rows ``(r, d)`` that span the inputs."""
-    name: str = field(default="relu2", metadata={"static": True})
-    clock: Literal["log_loss"] = field(default="log_loss", metadata={"static": True})
+    name: ClassVar[str] = "relu2"
+    clock: ClassVar[Clock] = "log_loss"
 
     @classmethod
     def on(cls, data: Dataset) -> ReLUNetwork:
@@ -57,7 +56,11 @@ class ReLUNetwork:
         _, singular, right = np.linalg.svd(data.inputs, full_matrices=False)
         rank = int(np.sum(singular > singular[0] * max(data.inputs.shape) * np.finfo(float).eps))
         basis = right[:rank]
-        return cls(data.inputs @ basis.T, np.eye(data.num_classes)[data.labels], basis)
+        return cls(
+            coordinates=data.inputs @ basis.T,
+            one_hot=np.eye(data.num_classes)[data.labels],
+            basis=basis,
+        )
 
     def start(self, width: int, scale: float, seed: int) -> dict[str, np.ndarray]:
         """Balanced random initialisation: ‖v_j‖ = ‖w_j‖, directions uniform, E‖w_j‖² = scale².
@@ -81,14 +84,16 @@ class ReLUNetwork:
         weight *= np.linalg.norm(hidden, axis=1) / np.linalg.norm(weight, axis=0)
         return {"hidden": hidden, "weight": weight}
 
-    def logits(self, parameters: Parameters) -> jax.Array:
-        return self.features(parameters) @ parameters["weight"].T
+    def setup(self, **known: Any) -> Setup:
+        return super().setup(
+            **{"loss": "cross_entropy", "depth": 2, "input_dim": self.basis.shape[1], **known}
+        )
 
     def log_loss(self, parameters: Parameters) -> jax.Array:
         return logsumexp(log_cross_entropy(self.logits(parameters), self.one_hot))
 
     def features(self, parameters: Parameters) -> jax.Array:
-        return jax.nn.relu(self.coordinates @ parameters["hidden"].T)
+        return jax.nn.relu(self.kinks(parameters))
 
     def classifier(self, parameters: Parameters) -> tuple[jax.Array, None]:
         return parameters["weight"], None
@@ -97,10 +102,14 @@ class ReLUNetwork:
         hidden, weight = parameters["hidden"], parameters["weight"]
         return jnp.sum(hidden**2, axis=1) - jnp.sum(weight**2, axis=0)
 
+    def kinks(self, parameters: Parameters) -> jax.Array:
+        """⟨w_j, x_i⟩."""
+        return self.coordinates @ parameters["hidden"].T
+
     def observe(self, parameters: Parameters) -> dict[str, jax.Array]:
         """``margins (K,)``: smallest of each class; ``groups (h,)``: class, `DEAD` or `MIXED`;
         ``dead_samples (N,)``: samples on which every neuron is off."""
-        active = self.coordinates @ parameters["hidden"].T > 0
+        active = self.kinks(parameters) > 0
         margins = sample_margins(self.logits(parameters), self.one_hot)
         return {
             "margins": jnp.min(jnp.where(self.one_hot > 0, margins[:, None], jnp.inf), axis=0),

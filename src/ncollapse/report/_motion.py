@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from ncollapse.flow import Trajectory
 from ncollapse.geometry import centring_matrix, row_norms
-from ncollapse.unconstrained import FreeRun
+from ncollapse.runs import Run
 
 DRAWABLE = (3, 4)
 """Numbers of classes whose simplex can be drawn: a triangle and a tetrahedron."""
@@ -55,7 +53,7 @@ def check_drawable(num_classes: int) -> None:
         )
 
 
-def motion(run: FreeRun, *, frames: int = 121) -> Motion:
+def motion(run: Run, *, frames: int = 121) -> Motion:
     """Where features, class means and rows of W are, ``frames`` times from the start to the end.
 
     With class means M ``(K, D)`` and their average g, a feature h is at (h − g)Q/r, a mean
@@ -73,11 +71,11 @@ def motion(run: FreeRun, *, frames: int = 121) -> Motion:
     ValueError
         K is not 3 or 4; fewer than two frames; features, or rows of W, that coincide exactly.
     """
-    classes, per_class = run.arguments["num_classes"], run.arguments["per_class"]
+    classes, per_class = run.setup.num_classes, run.setup.per_class
     check_drawable(classes)
     if frames < 2:
         raise ValueError(f"frames must be at least 2, but it is {frames}")
-    path, ideal = run.trajectory, upright_simplex(classes)
+    path, ideal = run, upright_simplex(classes)
     states = range(len(path.snapshot_s))
     features = np.stack([path.features_at(state) for state in states])
     weights = np.stack([path.classifier_at(state)[0] for state in states])
@@ -138,11 +136,10 @@ def _spread(centred: np.ndarray, what: str) -> np.ndarray:
     return spread[:, None, None]
 
 
-def _levels(path: Trajectory) -> tuple[np.ndarray, np.ndarray]:
+def _levels(path: Run) -> tuple[np.ndarray, np.ndarray]:
     """Clock and log(1/L) at the start and at every step."""
-    start: dict[str, Any] = {name: values[0] for name, values in path.snapshots.items()}
     with jax.enable_x64(True):
-        level = -float(path.model.log_loss(start))
+        level = -float(path.model.log_loss(path.at(0)))
     clock = np.concatenate([[0.0], clock_of(path.log_time)])
     return clock, np.concatenate([[level], path.log_inverse_loss])
 

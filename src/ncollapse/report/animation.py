@@ -13,14 +13,14 @@ from ncollapse._checks import require
 from ncollapse.papers._style import Theme, class_colours, faint, ink, theme
 from ncollapse.report._motion import Motion, motion
 from ncollapse.report._page import Animation, number, percent
-from ncollapse.unconstrained import FreeRun
+from ncollapse.runs import Run
 
 _SYMBOLS = ("circle", "square", "diamond", "square-open")
 _MOST_DRAWN = 100
 """Features of each class that are drawn; means are those of all."""
 
 
-def animate(run: FreeRun, *, frames: int = 121, look: Theme = "light") -> Any:
+def animate(run: Run, *, frames: int = 121, look: Theme = "light") -> Any:
     """A plotly figure of ``run`` with a slider and buttons of its own, for notebooks.
 
     What is drawn is `motion`'s: features, class means, rows of W and the ideal simplex, in two
@@ -66,14 +66,14 @@ def animate(run: FreeRun, *, frames: int = 121, look: Theme = "light") -> Any:
     return go.Figure(data=shown["data"], layout=layout, frames=moved)
 
 
-def build_animation(run: FreeRun, *, frames: int = 121) -> Animation:
+def build_animation(run: Run, *, frames: int = 121) -> Animation:
     """`animate` for a page, which brings its own slider and button and follows its colours.
 
     Raises ``ValueError`` as `motion` does.
     """
     seen = motion(run, frames=frames)
     film = _film(seen)
-    classes = run.arguments["num_classes"]
+    classes = run.setup.num_classes
     shape = "triangle" if classes == 3 else "tetrahedron"
     return Animation(
         name="motion",
@@ -216,7 +216,7 @@ def _layout(classes: int, reach: np.ndarray) -> dict[str, Any]:
     return {**layout, "scene": {**scene, "dragmode": "orbit", "camera": camera}}
 
 
-def _caption(run: FreeRun, classes: int) -> str:
+def _caption(run: Run, classes: int) -> str:
     shape = "a triangle" if classes == 3 else "a tetrahedron"
     drag = "Drag to move the picture." if classes == 3 else "Drag to turn it."
     words = (
@@ -227,12 +227,12 @@ def _caption(run: FreeRun, classes: int) -> str:
         "log(1 + log(1 + t)), which is log log t once t is large; between recorded states marks are "
         f"interpolated. {drag}"
     )
-    if run.arguments["model"].startswith("upfm"):
+    if run.setup.model.startswith("upfm"):
         words += (
             " These features are nonnegative and end on orthogonal axes; once their average is "
             "subtracted such axes are a simplex as well."
         )
-    if run.arguments["per_class"] > _MOST_DRAWN:
+    if run.setup.per_class > _MOST_DRAWN:
         words += f" The first {_MOST_DRAWN} features of each class are drawn."
     return words
 

@@ -13,7 +13,8 @@ from ncollapse.report._motion import check_drawable, clock_of
 from ncollapse.report._page import Fact, Illustration, Page, Section, Table, number
 from ncollapse.report._render import render
 from ncollapse.report.animation import build_animation
-from ncollapse.unconstrained import FreeRun
+from ncollapse.runs import Run
+from ncollapse.unconstrained import end_record, measure_end, theory_at_end
 
 _MODELS = {
     "ulpm": ("The layer-peeled model", "ji2022"),
@@ -52,27 +53,28 @@ def check_page(num_classes: int) -> None:
         require(module, "report")
 
 
-def free_features_page(run: FreeRun) -> Page:
+def free_features_page(run: Run) -> Page:
     """Everything that the page of ``run`` says, with its figures drawn; errors as `motion`."""
-    arguments, path = run.arguments, run.trajectory
-    title, source = _MODELS[arguments["model"]]
-    classes, per_class = arguments["num_classes"], arguments["per_class"]
-    level = number(float(path.log_inverse_loss[-1]))
+    setup, metrics = run.setup, measure_end(run).metrics
+    title, source = _MODELS[setup.model]
+    classes, per_class = setup.num_classes, setup.per_class
+    level = number(float(run.log_inverse_loss[-1]))
     facts = [
-        Fact("the run ended at log t", number(float(path.log_time[-1])), f"log(1/L) is {level}"),
+        Fact("the run ended at log t", number(float(run.log_time[-1])), f"log(1/L) is {level}"),
         *(
-            Fact(label, number(run.metrics[metric]), meaning)
+            Fact(label, number(metrics[metric]), meaning)
             for metric, (label, meaning) in _HEADLINES.items()
-            if metric in run.metrics
+            if metric in metrics
         ),
     ]
     theory = Table(
-        ("theory", "value"), [(name, number(value, 4)) for name, value in run.theory.items()]
+        ("theory", "value"),
+        [(name, number(value, 4)) for name, value in theory_at_end(run).items()],
     )
     lead = (
-        f"{per_class} features for each of {classes} classes in {arguments['dim']} dimensions, free "
+        f"{per_class} features for each of {classes} classes in {setup.dim} dimensions, free "
         f"to move, and a linear classifier, followed by gradient flow from a random start. "
-        f"{path.stopped}"
+        f"{run.stopped}"
     )
     sections = [
         Section(
@@ -84,23 +86,22 @@ def free_features_page(run: FreeRun) -> Page:
         ),
         Section("What theory says of the end", f"As in {source}.", tables=[theory]),
     ]
-    return Page(f"{title}: {classes} classes", lead, facts, (), sections, run.to_dict(), source)
+    return Page(f"{title}: {classes} classes", lead, facts, (), sections, end_record(run), source)
 
 
-def write_free_features(run: FreeRun, path: str | Path) -> None:
+def write_free_features(run: Run, path: str | Path) -> None:
     """Write the page of ``run`` to ``path`` as one self-contained HTML file."""
     Path(path).write_text(render(free_features_page(run)), encoding="utf-8")
 
 
-def _curves(run: FreeRun) -> Illustration:
-    path = run.trajectory
-    clock = clock_of(path.log_time)
+def _curves(run: Run) -> Illustration:
+    clock = clock_of(run.log_time)
 
     def draw(figure: Figure) -> None:
         for axis, (title, names) in zip(figure.subplots(1, 4).flat, PANELS, strict=True):
             for name in names:
                 of = name.rpartition("_")[2] if len(names) > 1 else None
-                axis.semilogy(clock, path.observations[name], label=of)
+                axis.semilogy(clock, run.observations[name], label=of)
             axis.set_title(title)
             axis.set_xlabel("log(1 + log(1 + t))")
             axis.grid(True)

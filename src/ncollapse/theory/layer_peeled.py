@@ -15,7 +15,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy.special import expit, log_expit, logsumexp, softmax
 
+from ncollapse import cross_entropy
 from ncollapse._checks import check_labels, check_matrix
+from ncollapse.cross_entropy import log_softplus
 
 _LOG_LOG_TWO = math.log(math.log(2.0))
 
@@ -94,14 +96,6 @@ def scaled_derivatives(logits: np.ndarray, labels: np.ndarray) -> ScaledDerivati
     return ScaledDerivatives(total, gradient, wrong, share, expit(excess), labels)
 
 
-def log_softplus(value: np.ndarray) -> np.ndarray:
-    """log log(1 + e^x), exact to rounding for every finite x: far to the left it is x."""
-    value = np.asarray(value, dtype=float)
-    left = np.minimum(value, -37.0)
-    middle = np.maximum(value, -37.0)
-    return np.where(value < -37.0, left, np.log(np.logaddexp(0.0, middle)))
-
-
 def log_loss(weight: np.ndarray, features: np.ndarray, labels: np.ndarray | None = None) -> float:
     """log L(W, H), L the summed cross-entropy (ji2022 (2.3))."""
     labels = check_model(weight, features, labels)
@@ -122,11 +116,7 @@ def sample_margins(
 ) -> np.ndarray:
     """q_i = own logit − best other logit, shape ``(N,)`` (ji2022 §3.1)."""
     labels = check_model(weight, features, labels)
-    logits = features @ weight.T
-    rows = np.arange(labels.size)
-    own = logits[rows, labels]
-    logits[rows, labels] = -np.inf
-    return own - logits.max(axis=1)
+    return cross_entropy.sample_margins(features @ weight.T, np.eye(weight.shape[0])[labels])
 
 
 def margin(weight: np.ndarray, features: np.ndarray, labels: np.ndarray | None = None) -> float:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ncollapse.runs import Run
 from ncollapse.theory.minimisers import MODELS, collapse_threshold, minimiser
-from ncollapse.unconstrained import FreeRun, flow_upfm
+from ncollapse.unconstrained import flow_upfm, theory_at_end
 from ncollapse.verdict import Verdict, judge
 
 SHARES = (0.05, 0.2, 0.5, 0.8, 0.95, 1.1, 1.5)
@@ -75,7 +76,7 @@ def theorem2(
             level = share * collapse_threshold(model, **shape)
             strengths = {"lambda_w": level * ratio**0.5, "lambda_h": level / ratio**0.5}
             runs = [flow_upfm(model, **shape, dim=dim, seed=seed, **strengths) for seed in seeds]
-            risks = np.array([run.theory["risk_gap"] for run in runs], dtype=float)
+            risks = np.array([theory_at_end(run)["risk_gap"] for run in runs], dtype=float)
             best = int(np.argmin(risks))
             found[model][index] = _logit_size(runs[best], model)
             predicted[model][index] = minimiser(model, **shape, **strengths).a
@@ -106,9 +107,9 @@ def plot_theorem2(result: Theorem2, axes: Sequence[Any]) -> list[Any]:
     return drawn
 
 
-def _logit_size(run: FreeRun, model: str) -> float:
+def _logit_size(run: Run, model: str) -> float:
     """Least-squares multiple of C_K (cross-entropy) or I (squared) in the mean logits."""
-    weight, features = run.trajectory.parameters["weight"], run.trajectory.parameters["features"]
+    weight, features = run.parameters["weight"], run.parameters["features"]
     count = weight.shape[0]
     logits = (features @ weight.T).reshape(count, -1, count).mean(axis=1)
     shape = np.eye(count) - (1.0 / count if model == "upfm-ce" else 0.0)

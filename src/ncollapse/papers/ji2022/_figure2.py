@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ncollapse.flow.descent import Descent, descend
+from ncollapse.flow import Run, descend
 from ncollapse.models.free_features import LayerPeeled
-from ncollapse.unconstrained import FreeRun, flow_ulpm, margin_ratios, smoothed_margins
+from ncollapse.unconstrained import end_record, flow_ulpm, margin_ratios, smoothed_margins
 from ncollapse.verdict import Verdict, judge
 
 PANELS = (
@@ -32,15 +32,15 @@ class Figure2:
         p of metric ∝ log(1/L)^{−p}, fitted over the last part of the flow.
     """
 
-    run: FreeRun
-    descent: Descent
+    run: Run
+    descent: Run
     time_step: float
     exponents: dict[str, float]
     verdicts: tuple[Verdict, ...]
 
     def table(self) -> list[dict[str, Any]]:
         """The same metrics at the end of both, one row each: what 10⁵ epochs leave undone."""
-        path, trained = self.run.trajectory, self.descent
+        path, trained = self.run, self.descent
         return [
             {
                 "metric": name,
@@ -52,7 +52,7 @@ class Figure2:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "flow": self.run.to_dict(),
+            "flow": end_record(self.run),
             "descent": self.descent.to_dict(),
             "table": self.table(),
             "exponents": self.exponents,
@@ -91,14 +91,14 @@ def figure2(
     return Figure2(run, trained, time_step, rates(run), _claims(run, trained))
 
 
-def rates(run: FreeRun, *, share: float = 0.05) -> dict[str, float]:
+def rates(run: Run, *, share: float = 0.05) -> dict[str, float]:
     """p of metric ∝ log(1/L)^{−p} by least squares where log(1/L) exceeds ``share`` of its end.
 
     ji2022 observes O(1/log t); log t and log(1/L) agree to leading order.
 
     Raises ``ValueError`` when fewer than three steps lie there.
     """
-    path = run.trajectory
+    path = run
     late = path.log_inverse_loss > share * path.log_inverse_loss[-1]
     if late.sum() < 3:
         raise ValueError(f"only {int(late.sum())} steps lie in the fitted part; raise share")
@@ -115,7 +115,7 @@ def plot_figure2(result: Figure2, axes: Sequence[Any]) -> list[Any]:
     Solid: the flow, beyond where the paper stops. Dots: gradient descent at its epochs, placed at
     t = epoch · step, so that both are the same path. Grey: slope 1/log t.
     """
-    path, trained = result.run.trajectory, result.descent
+    path, trained = result.run, result.descent
     seen = path.log_time > 1.0
     epochs = np.log(trained.epochs * result.time_step)
     drawn = []
@@ -137,10 +137,9 @@ def plot_figure2(result: Figure2, axes: Sequence[Any]) -> list[Any]:
     return drawn
 
 
-def _claims(run: FreeRun, trained: Descent) -> tuple[Verdict, ...]:
-    path = run.trajectory
-    shape = run.arguments["num_classes"], run.arguments["per_class"]
-    ratio, gamma = margin_ratios(path, *shape), smoothed_margins(path)
+def _claims(run: Run, trained: Run) -> tuple[Verdict, ...]:
+    path = run
+    ratio, gamma = margin_ratios(path), smoothed_margins(path)
     falls = np.diff(gamma[~np.isnan(gamma)])
     end = float(path.observations["nc2_equiangular_means"][-1])
     before = float(trained.observations["nc2_equiangular_means"][-1])

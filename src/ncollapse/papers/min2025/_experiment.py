@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ncollapse import runs
 from ncollapse.data import Dataset, Separability, orthogonal_separability
-from ncollapse.flow import Trajectory, gradient_flow
+from ncollapse.flow import gradient_flow
 from ncollapse.geometry import simplex_etf
 from ncollapse.metrics import compute
 from ncollapse.models import DEAD, MIXED, ReLUNetwork
@@ -84,7 +85,7 @@ class Run:
     separability: Separability
     limit: ReLULimit | None
     no_limit: str | None
-    trajectory: Trajectory
+    trajectory: runs.Run
     alignment: Alignment
     masses: np.ndarray
     cos_to_max_margin: np.ndarray
@@ -184,6 +185,7 @@ def run(
         s=s,
         rtol=rtol,
         max_steps=max_steps,
+        setup=model.setup(init=scale, seed=seed),
         on_progress=on_progress,
     )
     alignment = find_alignment(trajectory, data.num_classes)
@@ -218,7 +220,7 @@ def run(
     )
 
 
-def find_alignment(trajectory: Trajectory, num_classes: int) -> Alignment:
+def find_alignment(trajectory: runs.Run, num_classes: int) -> Alignment:
     """Find T*, the first step after which every surviving neuron stays in one group for good."""
     groups = trajectory.observations["groups"]
     settled = (groups != MIXED).all(axis=1) & (groups == groups[-1]).all(axis=1)
@@ -244,7 +246,7 @@ def rank_error(matrix: np.ndarray, rank: int) -> float:
 
 
 def _compare_weights(
-    trajectory: Trajectory, limit: ReLULimit | None, num_classes: int
+    trajectory: runs.Run, limit: ReLULimit | None, num_classes: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     hidden, weight = trajectory.parameters["hidden"], trajectory.parameters["weight"]
     groups = trajectory.observations["groups"][-1]
@@ -264,7 +266,7 @@ def _compare_weights(
 
 
 def _measure_snapshots(
-    trajectory: Trajectory, data: Dataset
+    trajectory: runs.Run, data: Dataset
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     found, errors = [], []
     for snapshot in range(len(trajectory.snapshot_s)):

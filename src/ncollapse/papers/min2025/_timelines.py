@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
 
-from ncollapse.flow import Trajectory
+from ncollapse import runs
 from ncollapse.models import DEAD, MIXED
 from ncollapse.papers._style import class_colours, class_markers, faint, ink
 from ncollapse.papers.min2025._experiment import Run
@@ -36,7 +36,7 @@ _ROUNDING = 1e-16
 """What a logarithmic axis shows in place of an exact zero."""
 
 
-def time_axis(ax: Axes, trajectory: Trajectory) -> SecondaryAxis:
+def time_axis(ax: Axes, trajectory: runs.Run) -> SecondaryAxis:
     """Label the bottom with s and the top with log t, at values that step like log log t."""
     s, log_time = trajectory.s, trajectory.log_time
     ax.set_xlim(0, s[-1])
@@ -79,7 +79,7 @@ def loss(ax: Axes, run: Run) -> Line2D:
     return line
 
 
-def norms(ax: Axes, trajectory: Trajectory) -> Line2D:
+def norms(ax: Axes, trajectory: runs.Run) -> Line2D:
     """‖θ‖ over s, on a logarithmic axis."""
     (line,) = ax.plot(trajectory.s, trajectory.norm, color=ink())
     ax.set_yscale("log")

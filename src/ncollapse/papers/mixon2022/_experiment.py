@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ncollapse.flow.descent import descend
+from ncollapse.flow import Run, descend
 from ncollapse.models.free_features import UnconstrainedFeatures
 from ncollapse.theory.unconstrained import (
     Point,
@@ -21,7 +21,7 @@ from ncollapse.theory.unconstrained import (
     on_invariant_subspace,
     strong_collapse_residuals,
 )
-from ncollapse.unconstrained import FreeRun, flow_ufm
+from ncollapse.unconstrained import flow_ufm
 from ncollapse.verdict import Verdict, judge
 
 SIZES = (1e-1, 1e-2, 1e-3)
@@ -43,16 +43,16 @@ class Start:
     """
 
     size: float
-    run: FreeRun
+    run: Run
     predicted: dict[str, np.ndarray]
 
     @property
     def time(self) -> np.ndarray:
-        return self.run.trajectory.s
+        return self.run.s
 
     def error(self, name: str) -> np.ndarray:
         """``snc1``, ``snc2``, ``snc3`` or ``off_subspace`` at every step."""
-        return self.run.trajectory.observations[name]
+        return self.run.observations[name]
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +167,7 @@ def final_errors(
                 init=size,
                 until=until,
             )
-            seen = {"flow": run.trajectory.observations}
+            seen = {"flow": run.observations}
             for rule, (rate, epochs) in chosen.items():
                 start = model.start(dim, size, seed)
                 seen[rule] = descend(
@@ -184,13 +184,13 @@ def final_errors(
     return FinalErrors(np.array(sizes), seeds, errors, exponents)
 
 
-def _start(run: FreeRun, size: float) -> Start:
-    first = {name: values[0] for name, values in run.trajectory.snapshots.items()}
-    per_class = run.arguments["per_class"]
+def _start(run: Run, size: float) -> Start:
+    first = {name: values[0] for name, values in run.snapshots.items()}
+    per_class = run.setup.per_class
     growing, _ = eigenspace_projections(first["weight"], first["features"])["grow"]
     begin = on_invariant_subspace(growing, per_class)
     found: dict[str, list[float]] = {"snc1": [], "snc3": []}
-    for time in run.trajectory.s:
+    for time in run.s:
         residuals = strong_collapse_residuals(exact_solution(begin, float(time)))
         for name, values in found.items():
             values.append(residuals[name])
@@ -199,10 +199,10 @@ def _start(run: FreeRun, size: float) -> Start:
 
 def _late_distance(start: Start) -> float:
     """Largest relative distance to S once the growing part has outgrown the rest."""
-    first = {name: values[0] for name, values in start.run.trajectory.snapshots.items()}
+    first = {name: values[0] for name, values in start.run.snapshots.items()}
     point = Point(first["weight"], first["features"], first["bias"])
     ratio = start.size / float(np.linalg.norm(eigenspace_projections(*_pair(point))["grow"][0]))
-    settled = start.time > math.log(10.0 * ratio) / math.sqrt(start.run.arguments["per_class"])
+    settled = start.time > math.log(10.0 * ratio) / math.sqrt(start.run.setup.per_class)
     return float(start.error("off_subspace")[settled].max())
 
 
