@@ -9,7 +9,7 @@ from importlib.metadata import version as _version
 from types import ModuleType as _ModuleType
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from ncollapse import data, geometry, metrics, theory, verdict
+from ncollapse import claims, data, geometry, metrics, theory
 from ncollapse.certify import Certificate, certify, verify_certificate
 from ncollapse.data import Dataset
 from ncollapse.metrics import Measurement, SampleStats, measure
@@ -29,6 +29,7 @@ __all__ = [
     "SampleStats",
     "__version__",
     "certify",
+    "claims",
     "data",
     "flow",
     "geometry",
@@ -40,7 +41,6 @@ __all__ = [
     "sweep",
     "theory",
     "torch",
-    "verdict",
     "verify_certificate",
 ]
 

@@ -32,16 +32,16 @@ def demo(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Predict, watch, measure and judge a shallow ReLU network on real digits."""
-    from ncollapse.data import load_images
     from ncollapse.papers import min2025
-    from ncollapse.report import write_report
+    from ncollapse.papers.min2025.page import write_report
 
     labels = _labels(classes)
     prepare_folder(out)
-    data = load_images(labels, per_class, folder=data_dir).centred()
     with flow_progress("demo") as on_progress:
-        run = min2025.run(
-            data,
+        run = min2025.digits(
+            labels=labels,
+            per_class=per_class,
+            data_dir=data_dir,
             width=width,
             scale=init,
             seed=seed,
@@ -64,7 +64,7 @@ def demo(
         }
         print_json({**run.to_dict(), "files": [str(file) for file in files]}, arguments)
     else:
-        print_facts(f"{data.name}, classes {classes}", run.facts())
+        print_facts(f"{run.data.name}, classes {classes}", run.facts())
         print_verdicts(run.verdicts)
         typer.echo(f"Report: {files[0]}")
     if run.trajectory.interrupted:

@@ -39,6 +39,8 @@ def reproduce(
     print_verdicts(found.claims)
     for file in found.files:
         typer.echo(file)
+    if found.undrawn:
+        typer.echo(f"ncollapse: not drawn: {found.undrawn}", err=True)
 
 
 def _print_list(json: bool) -> None:

@@ -1,14 +1,21 @@
 """ji2022: the unconstrained layer-peeled model, its flow and its landscape."""
 
-from ncollapse.papers.ji2022._example import Example, example31, plot_example31
-from ncollapse.papers.ji2022._figure2 import Figure2, figure2, plot_figure2, rates
+from ncollapse.papers.ji2022.experiments import (
+    Example,
+    Figure2,
+    Rates,
+    example31,
+    figure2,
+    kkt_residual,
+    rates,
+)
 
 __all__ = [
     "Example",
     "Figure2",
+    "Rates",
     "example31",
     "figure2",
-    "plot_example31",
-    "plot_figure2",
+    "kkt_residual",
     "rates",
 ]
