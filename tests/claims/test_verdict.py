@@ -13,7 +13,9 @@ def claim(relation=Relation.EQUAL, expected=1.0, tolerance=0.1, **more):
     """A claim on a result that is its own measurement."""
     given = {"measure": lambda result: result, "wrong": Wrong("twice", lambda result: 2 * result)}
     words = {"experiment": "e", "statement": "Theorem 0", "says": "a thing", "source": "here"}
-    return Claim("p.c", relation=relation, expected=expected, tolerance=tolerance, **words | given | more)
+    return Claim(
+        "p.c", relation=relation, expected=expected, tolerance=tolerance, **words | given | more
+    )
 
 
 @pytest.mark.parametrize(
