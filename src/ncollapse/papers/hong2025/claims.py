@@ -48,7 +48,7 @@ def _sufficient(
 
 def _phase(number: int, union: str) -> tuple[Claim, ...]:
     """The claims of Figure 1 or 2; ``union`` is the theorem behind its union bound."""
-    of = {"experiment": f"hong2025.figure{number}"}
+    of: dict[str, Any] = {"experiment": f"hong2025.figure{number}"}
     no_more = Wrong("d > n is enough", measure=_promised(lambda _: 1.04))
     return (
         Claim(
@@ -155,7 +155,7 @@ def _low_noise(name: str, result: Errors, proven: Any = None) -> np.ndarray | Mi
 
 def _neurons(name: str, theorem: str, words: str) -> tuple[Claim, Claim, Claim]:
     """Upper bound, lower bound as printed and lower bound corrected, for one or two neurons."""
-    of = {"experiment": "hong2025.theorem7"}
+    of: dict[str, Any] = {"experiment": "hong2025.theorem7"}
 
     def least(result: Errors) -> np.ndarray:
         return result.errors(name).min(axis=-1)
@@ -267,7 +267,7 @@ _IMAGES = (
 
 
 def _theorem2(model: str, part: str) -> tuple[Claim, Claim]:
-    of = {"experiment": "hong2025.theorem2", "statement": f"Theorem 2({part})"}
+    of: dict[str, Any] = {"experiment": "hong2025.theorem2", "statement": f"Theorem 2({part})"}
 
     def sizes(result: Theorem2, strength: float = 1.0) -> np.ndarray:
         return np.array([point.a for point in result.predicted(model, strength)])

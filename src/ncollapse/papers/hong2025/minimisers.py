@@ -86,7 +86,7 @@ def compute(
     """
     sizes, risks, stuck = ({model: np.zeros(len(shares)) for model in models} for _ in range(3))
     result = Theorem2(np.array(shares), sizes, risks, stuck, num_classes, per_class, ratio)
-    shape = {"num_classes": num_classes, "per_class": per_class}
+    shape: dict[str, Any] = {"num_classes": num_classes, "per_class": per_class}
     for model in models:
         for index, share in enumerate(shares):
             strengths = _strengths(result, model, share)
@@ -102,7 +102,7 @@ def compute(
 
 def _strengths(
     result: Theorem2, model: str, share: float, strength: float = 1.0
-) -> dict[str, float]:
+) -> dict[str, Any]:
     threshold = collapse_threshold(
         model, num_classes=result.num_classes, per_class=result.per_class
     )

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ncollapse._checks import prepare_folder
 from ncollapse.papers.min2025 import figures, timelines
+from ncollapse.papers.min2025.claims import assumption
 from ncollapse.papers.min2025.experiments import Run
 from ncollapse.papers.min2025.panels import Panels, compute_panels
 from ncollapse.report import Fact, Page, Section, Table, number, percent, write_page
@@ -62,8 +63,11 @@ def _lead(run: Run) -> str:
         "theory says where it must end before it starts: one group of neurons a class, all "
         "features of a class in one direction, different classes at right angles. "
     )
-    if run.separability.separable:
+    broken = assumption(run)
+    if broken is None:
         return opening + "These data satisfy its assumption, so every claim can be checked."
+    if run.separability.separable:
+        return opening + f"These data would do, but the theorem asks for {broken.name}: {broken.detail}."
     return opening + (
         f"It assumes that inputs point together within a class and apart across classes; here "
         f"{percent(run.separability.violating_share)} of all pairs do not, so no claim that needs "
@@ -101,7 +105,8 @@ def _facts(run: Run, panels: Panels) -> list[Fact]:
             Fact(
                 "masses off by",
                 number(gap, 2),
-                "largest gap between a group's share of ‖θ‖² and its prediction",
+                "largest gap between a group's share of ‖θ‖² and its prediction, neurons grouped by "
+                "their output weights; the verdict below groups them by exact sign patterns",
             )
         )
     return facts

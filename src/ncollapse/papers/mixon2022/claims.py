@@ -110,7 +110,9 @@ CLAIMS = (
         measure=lambda result: result.late_distances(),
         wrong=Wrong(
             "the whole path stays near S, its start too",
-            measure=lambda result: [s.error("off_subspace").max() for s in result.starts],
+            measure=lambda result: np.array(
+                [start.error("off_subspace").max() for start in result.starts]
+            ),
         ),
     ),
     Claim(

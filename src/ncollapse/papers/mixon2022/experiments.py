@@ -168,7 +168,7 @@ def figure1(
     """
     from ncollapse.unconstrained import flow_ufm
 
-    shape = {"num_classes": num_classes, "per_class": per_class, "dim": dim}
+    shape: dict[str, Any] = {"num_classes": num_classes, "per_class": per_class, "dim": dim}
     runs = [flow_ufm(**shape, seed=seed, init=size, until=until) for size in sizes]
     return Starts(tuple(map(Start.of, runs, sizes)), seed)
 
@@ -214,7 +214,7 @@ def final_errors(
     rules = ("flow", *chosen)
     errors = {rule: {name: np.empty((len(sizes), len(seeds))) for name in NAMES} for rule in rules}
     model = UnconstrainedFeatures.of(num_classes, per_class)
-    shape = {"num_classes": num_classes, "per_class": per_class, "dim": dim}
+    shape: dict[str, Any] = {"num_classes": num_classes, "per_class": per_class, "dim": dim}
     for row, size in enumerate(sizes):
         for column, seed in enumerate(seeds):
             run = flow_ufm(**shape, seed=seed, init=size, until=until)
