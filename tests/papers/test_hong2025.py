@@ -115,7 +115,7 @@ def test_claims_tell_a_moved_boundary(noise, expected):
 
 def test_the_sufficiency_claims_fail_when_a_promised_cell_fails():
     grid = phase.Grid(2, 300, (1.5,), (0.1,), (1.0, 1.2, 1.4, 1.6, 1.8, 2.0), 2)
-    assert status("figure1.union", made_up(grid, np.array([4, 5]))) == "fails"
+    assert status("figure1.union", made_up(grid, np.array([3, 5]))) == "fails"
     assert status("figure1.union", made_up(grid, np.array([5, 5]))) == "holds"
     late = made_up(grid, np.array([1, 1]))
     assert status("figure1.gordon-limit", late) == "fails"
