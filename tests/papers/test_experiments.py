@@ -23,7 +23,7 @@ def test_listing_imports_nothing_heavy():
     assert out.stdout.strip() == "True True []"
 
 
-@pytest.mark.parametrize("missing", ["matplotlib", "jax", "xarray"])
+@pytest.mark.parametrize("missing", ["matplotlib", "diffrax", "xarray"])
 def test_an_experiment_of_numpy_alone_needs_nothing_else(tmp_path, missing):
     program = (
         f"import sys; sys.modules[{missing!r}] = None\n"

@@ -100,9 +100,7 @@ def compute(
     return result
 
 
-def _strengths(
-    result: Theorem2, model: str, share: float, strength: float = 1.0
-) -> dict[str, Any]:
+def _strengths(result: Theorem2, model: str, share: float, strength: float = 1.0) -> dict[str, Any]:
     threshold = collapse_threshold(
         model, num_classes=result.num_classes, per_class=result.per_class
     )

@@ -67,7 +67,10 @@ def _lead(run: Run) -> str:
     if broken is None:
         return opening + "These data satisfy its assumption, so every claim can be checked."
     if run.separability.separable:
-        return opening + f"These data would do, but the theorem asks for {broken.name}: {broken.detail}."
+        return (
+            opening
+            + f"These data would do, but the theorem asks for {broken.name}: {broken.detail}."
+        )
     return opening + (
         f"It assumes that inputs point together within a class and apart across classes; here "
         f"{percent(run.separability.violating_share)} of all pairs do not, so no claim that needs "
