@@ -16,11 +16,11 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-import xarray as xr
 from scipy.optimize import linprog
 
 from ncollapse.data.synthetic import gaussian_mixture
-from ncollapse.papers.hong2025.phase import FIGURE_1, Settings, compute, success_rate
+from ncollapse.papers.hong2025 import figure1
+from ncollapse.papers.hong2025.phase import Grid, Phase
 from ncollapse.sweep._workers import one_thread
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks" / "figure1.md"
@@ -28,27 +28,27 @@ PAGE = Path(__file__).parents[1] / "docs" / "benchmarks" / "figure1.md"
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--scale", choices=FIGURE_1, default="paper")
+    parser.add_argument("--scale", choices=figure1.scales, default="paper")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--programs", type=int, default=5)
     parser.add_argument("--repeat", type=int, default=1)
     options = parser.parse_args()
-    settings = FIGURE_1[options.scale]
-    cells = len(settings.angles) * len(settings.sigmas) * len(settings.ratios) * settings.trials
     seconds: dict[int, list[float]] = {workers: [] for workers in options.workers}
     results = []
     for _ in range(options.repeat):
         for workers in options.workers:
-            taken, result = timed_figure(settings, workers)
+            taken, result = timed_figure(options.scale, workers)
             seconds[workers].append(taken)
             results.append(result)
-    programs, agree = linear_programs(settings, results[0], options.programs)
+    grid, found = results[0].grid, results[0].cells
+    cells = found["feasible"].size * len(grid.ratios)
+    programs, agree = linear_programs(grid, results[0], options.programs)
     lines = [
         "# Figure 1 of hong2025",
         "",
         f"`python benchmarks/figure1.py --scale {options.scale}`: {cells:,} cells, n = "
-        f"{settings.count}, {int(results[0]['verdicts'].sum()):,} programs solved, "
-        f"{int(results[0]['proven'].sum()):,} verdicts proven; from nothing to the finished file, "
+        f"{grid.count}, {int(found['verdicts'].sum()):,} programs solved, "
+        f"{int(found['proven'].sum()):,} verdicts proven; from nothing to the finished file, "
         f"start of the workers included, median of {options.repeat}.",
         "",
         "| workers | seconds | speed-up |",
@@ -62,7 +62,7 @@ def main() -> None:
     lines += [
         "",
         "Results of all runs are bit-identical: "
-        + ("yes" if all(results[0].identical(other) for other in results) else "NO"),
+        + ("yes" if all(found.identical(other.cells) for other in results) else "NO"),
     ]
     if programs:
         whole = median(programs) * cells
@@ -79,27 +79,26 @@ def main() -> None:
     PAGE.write_text(report + "\n")
 
 
-def timed_figure(settings: Settings, workers: int) -> tuple[float, xr.Dataset]:
+def timed_figure(scale: str, workers: int) -> tuple[float, Phase]:
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        result = compute(settings, Path(folder) / "sweep", workers=workers)
+        settings = figure1.scales[scale]
+        result = figure1(**settings, folder=Path(folder) / "sweep", workers=workers)
         return time.perf_counter() - start, result
 
 
-def linear_programs(settings: Settings, result: xr.Dataset, count: int) -> tuple[list[float], int]:
+def linear_programs(grid: Grid, result: Phase, count: int) -> tuple[list[float], int]:
     """Seconds for ``count`` random cells, and how many verdicts equal a success rate of 0 or 1."""
     generator = np.random.default_rng(0)
-    success = success_rate(result, settings.ratios)
+    success = result.success
     seconds: list[float] = []
     agree = 0
     while len(seconds) < count:
         i, j, k = (int(generator.integers(size)) for size in success.shape)
         if 0.0 < float(success[i, j, k]) < 1.0:
             continue
-        angle, sigma = settings.angles[i], settings.sigmas[j]
-        data = gaussian_mixture(
-            settings.means(angle), settings.count, sigma, settings.dimensions[k], generator
-        )
+        angle, sigma = grid.angles[i], grid.sigmas[j]
+        data = gaussian_mixture(grid.means(angle), grid.count, sigma, grid.dimensions[k], generator)
         own, rest = data.of_class(0), data.of_class(1)
         with one_thread():
             start = time.perf_counter()

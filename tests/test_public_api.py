@@ -8,7 +8,19 @@ import pytest
 
 import ncollapse
 
-PACKAGES = ["data", "stats", "metrics", "models", "flow", "theory", "certify", "sweep", "report"]
+PACKAGES = [
+    "data",
+    "stats",
+    "metrics",
+    "models",
+    "flow",
+    "theory",
+    "certify",
+    "sweep",
+    "claims",
+    "report",
+    "papers",
+]
 
 
 def test_the_root_lists_what_it_has():
@@ -21,6 +33,7 @@ def test_the_root_lists_what_it_has():
         "SampleStats",
         "__version__",
         "certify",
+        "claims",
         "data",
         "flow",
         "geometry",
@@ -32,7 +45,6 @@ def test_the_root_lists_what_it_has():
         "sweep",
         "theory",
         "torch",
-        "verdict",
         "verify_certificate",
     ]
     assert all(hasattr(ncollapse, name) for name in ncollapse.__all__)

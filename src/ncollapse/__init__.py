@@ -12,6 +12,7 @@ from typing import Any as _Any
 if _TYPE_CHECKING:
     from ncollapse import (
         certify,
+        claims,
         data,
         flow,
         geometry,
@@ -22,7 +23,6 @@ if _TYPE_CHECKING:
         sweep,
         theory,
         torch,
-        verdict,
     )
     from ncollapse.certify import Certificate, verify_certificate
     from ncollapse.data import Dataset
@@ -40,6 +40,7 @@ __all__ = [
     "SampleStats",
     "__version__",
     "certify",
+    "claims",
     "data",
     "flow",
     "geometry",
@@ -51,7 +52,6 @@ __all__ = [
     "sweep",
     "theory",
     "torch",
-    "verdict",
     "verify_certificate",
 ]
 

@@ -1,7 +1,6 @@
 """hong2025's experiments: cells against an oracle, claims against made-up results, figures."""
 
 import csv
-import importlib
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,16 +8,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 from scipy.optimize import linprog
 
-import ncollapse.papers as papers
+from ncollapse.claims import judge
 from ncollapse.data import load_images
 from ncollapse.data.synthetic import gaussian_mixture
-from ncollapse.papers.hong2025 import _transition, generalisation, images, phase
-from ncollapse.papers.hong2025.phase_plot import plot_success
+from ncollapse.papers import claims, experiments
+from ncollapse.papers.hong2025 import figures, generalisation, image_limits, phase, transition
 
-SMALL = phase.Settings(2, 12, (0.0, float(np.pi)), (0.3, 1.0), (1.0, 1.25, 1.5, 1.75, 2.0), 2)
-SMALL_4 = phase.Settings(4, 8, (), (0.3, 1.0), (1.0, 2.0, 3.0, 4.0), 2)
+SMALL = phase.Grid(2, 12, (0.0, float(np.pi)), (0.3, 1.0), (1.0, 1.25, 1.5, 1.75, 2.0), 2)
+SMALL_4 = phase.Grid(4, 8, (), (0.3, 1.0), (1.0, 2.0, 3.0, 4.0), 2)
+
+
+def status(claim, result):
+    return judge(claims()[f"hong2025.{claim}"], result).status
 
 
 def feasible_by_linear_program(own, rest):
@@ -47,82 +51,109 @@ def test_search_equals_a_scan_of_linear_programs_whatever_is_predicted(
     ]
     if predicted is not None:
         boundary = SimpleNamespace(ratio=predicted)
-        monkeypatch.setattr(_transition, "phase_boundary", lambda means, sigma: boundary)
-    found = _transition.search(means, 0.6, 20, dims, seed)
+        monkeypatch.setattr(transition, "phase_boundary", lambda means, sigma: boundary)
+    found = transition.search(means, 0.6, 20, dims, seed)
     assert found["feasible"] == sum(scan)
     assert scan == sorted(scan)
     assert found["proven"] == found["verdicts"] <= len(dims)
 
 
 def test_an_unproven_verdict_counts_as_infeasible_and_is_reported(monkeypatch):
-    monkeypatch.setattr(_transition, "proven_verdict", lambda own, rest: None)
-    found = _transition.search(np.eye(2), 0.6, 5, [5, 6, 7], 0)
+    monkeypatch.setattr(transition, "proven_verdict", lambda own, rest: None)
+    found = transition.search(np.eye(2), 0.6, 5, [5, 6, 7], 0)
     assert found["feasible"] == found["proven"] == 0 < found["verdicts"]
 
 
-def made_up(settings, feasible):
-    shape = (len(settings.angles), len(settings.sigmas), settings.trials)
+def made_up(grid, feasible):
+    shape = (len(grid.angles), len(grid.sigmas), grid.trials)
     dims = ("angle", "sigma", "trial")
     counts = np.broadcast_to(feasible, shape)
-    coords = {"angle": list(settings.angles), "sigma": list(settings.sigmas)}
+    coords = {"angle": list(grid.angles), "sigma": list(grid.sigmas)}
     ones = np.ones(shape, dtype=int)
-    return xr.Dataset(
+    cells = xr.Dataset(
         {"feasible": (dims, counts), "verdicts": (dims, 3 * ones), "proven": (dims, 3 * ones)},
-        coords=coords | {"trial": range(settings.trials)},
+        coords=coords | {"trial": range(grid.trials)},
+        attrs={"seed": 0},
     )
+    return phase.Phase(grid, cells)
 
 
 def test_success_rate_and_crossings_of_known_counts():
-    results = made_up(SMALL, np.array([3, 5]))
-    success = phase.success_rate(results, SMALL.ratios)
-    np.testing.assert_array_equal(success.values[1, 0], [0.5, 0.5, 1.0, 1.0, 1.0])
-    turns = phase.crossings(results, SMALL.ratios)
-    np.testing.assert_array_equal(turns.values[0, 0], [1.375, 1.0])
-
-
-@pytest.mark.parametrize(("shift", "status"), [(0, "holds"), (1, "fails")])
-def test_the_boundary_claim_tells_a_shifted_boundary(shift, status):
-    settings = phase.Settings(
-        2, 300, (0.0, 1.5), (0.3, 0.6, 1.0), tuple(np.linspace(1, 2, 21).tolist()), 4
+    result = made_up(SMALL, np.array([3, 5]))
+    np.testing.assert_array_equal(result.success.values[1, 0], [0.5, 0.5, 1.0, 1.0, 1.0])
+    np.testing.assert_array_equal(result.crossings.values[0, 0], [1.375, 1.0])
+    assert result.mean[0, 0] == pytest.approx(1.1875)
+    assert result.spread == pytest.approx(0.375 / np.sqrt(2))
+    np.testing.assert_array_equal(result.promised(1.75), np.ones(8))
+    np.testing.assert_array_equal(
+        result.promised(np.array([[3.0, 1.2], [3.0, 3.0]])), [0.5, 1.0, 1.0, 1.0]
     )
-    exact = np.array([phase.curves(settings, settings.sigmas, a)["exact"] for a in settings.angles])
-    above = (np.asarray(settings.ratios) > exact[..., None]).sum(axis=-1)[..., None]
-    generator = np.random.default_rng(0)
-    feasible = above - shift + generator.choice([0, 0, 0, 1], size=(2, 3, 4))
-    results = made_up(settings, feasible)
-    verdicts = phase.claims(settings, results, phase.Columns.of(settings, results))
-    assert {v.claim: v.status for v in verdicts}["boundary"] == status
 
 
-def test_the_sufficiency_claim_fails_when_a_promised_cell_fails():
-    settings = phase.Settings(2, 300, (1.5,), (0.5,), (1.0, 1.2, 1.4, 1.6, 1.8, 2.0), 2)
-    results = made_up(settings, np.array([1, 1]))
-    verdicts = phase.claims(settings, results, phase.Columns.of(settings, results))
-    assert {v.claim: v.status for v in verdicts}["sufficient"] == "fails"
+def at_the_boundary(noise):
+    """Draws of which half turn on either side of the boundary for ``noise`` times σ."""
+    ratios = tuple(np.linspace(1, 2, 1001).round(6).tolist())
+    grid = phase.Grid(2, 300, (0.5, 1.5), (0.3, 0.6, 1.0), ratios, 2)
+    exact = grid.boundary(noise * np.asarray(grid.sigmas))
+    above = (np.asarray(ratios) > exact[..., None]).sum(axis=-1)[..., None]
+    return made_up(grid, above + np.array([-5, 5]))
 
 
-@pytest.mark.parametrize("settings", [SMALL, SMALL_4], ids=["two classes", "four classes"])
-def test_a_phase_figure_is_computed_and_drawn(tmp_path, settings):
-    results = phase.compute(settings, tmp_path / "sweep", workers=0)
-    assert results["feasible"].values.min() > 0
-    assert results["feasible"].values.max() <= len(settings.ratios)
-    again = phase.compute(settings, tmp_path / "sweep", workers=0)
-    assert again.identical(results)
-    phase.draw(settings, phase.success_rate(results, settings.ratios), tmp_path / "figure.png")
-    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+@pytest.mark.parametrize("noise", [0.9, 1.0, 1.05])
+def test_the_noise_scale_is_that_of_the_draws(noise):
+    result = at_the_boundary(noise)
+    assert result.noise_scale() == pytest.approx(noise, rel=0.01)
+    assert result.noise_scale(noise) == pytest.approx(1.0, abs=1e-3)
+    assert 0 < result.noise_scale_error < 0.05
+
+
+@pytest.mark.parametrize(("noise", "expected"), [(1.0, "holds"), (1.3, "fails")])
+def test_claims_tell_a_moved_boundary(noise, expected):
+    assert status("figure1.boundary", at_the_boundary(noise)) == expected
+    assert status("figure1.noise", at_the_boundary(noise)) == expected
+
+
+def test_the_sufficiency_claims_fail_when_a_promised_cell_fails():
+    grid = phase.Grid(2, 300, (1.5,), (0.1,), (1.0, 1.2, 1.4, 1.6, 1.8, 2.0), 2)
+    assert status("figure1.union", made_up(grid, np.array([3, 5]))) == "fails"
+    assert status("figure1.union", made_up(grid, np.array([5, 5]))) == "holds"
+    late = made_up(grid, np.array([1, 1]))
+    assert status("figure1.gordon-limit", late) == "fails"
+    loud = phase.Grid(2, 300, (1.5,), (3.0,), grid.ratios, 2)
+    assert status("figure1.union", made_up(loud, np.array([5, 5]))) == "not measured"
+
+
+@pytest.mark.parametrize("grid", [SMALL, SMALL_4], ids=["two classes", "four classes"])
+def test_a_phase_figure_is_computed_and_drawn(tmp_path, grid):
+    result = phase.compute(grid, tmp_path / "sweep", workers=0)
+    assert result.cells["feasible"].values.min() > 0
+    assert result.cells["feasible"].values.max() <= len(grid.ratios)
+    again = phase.compute(grid, tmp_path / "sweep", workers=0)
+    assert again.cells.identical(result.cells)
+    json.dumps(result.to_dict(), allow_nan=False)
+    draw = figures.figure1 if grid.angles else figures.figure2
+    image, table = draw(result, tmp_path)
+    assert image.read_bytes().startswith(b"\x89PNG")
+    lines = table.read_text().splitlines()
+    assert len(lines) == 1 + 2 * max(1, len(grid.angles))
 
 
 def test_plots_take_an_axis_and_return_artists():
-    figure = pytest.importorskip("matplotlib.figure").Figure()
-    axis = figure.subplots()
-    success = phase.success_rate(made_up(SMALL, np.array([3, 5])), SMALL.ratios).isel(angle=0)
-    artists = plot_success(axis, success, {"exact": [1.1, 1.2]}, [0.3, 1.0])
-    assert len(artists) == 2
+    success = made_up(SMALL, np.array([3, 5])).success.isel(angle=0)
+    lines = {"union": [1.1, 1.2], "gordon": [1.5, 1.5]}
+    artists = figures.plot_success(Figure().subplots(), success, lines, [0.3, 1.0])
     assert list(artists[1].get_xdata()) == [1.1, 1.2]
+    drawn = [(line.get_color(), line.get_linestyle()) for line in artists[1:]]
+    assert drawn == [("red", "-"), ("blue", "--")]  # as the paper draws them
 
 
-def test_the_settings_at_paper_scale_are_the_papers():
-    one, two = phase.FIGURE_1["paper"], phase.FIGURE_2["paper"]
+def test_the_settings_at_paper_scale_are_the_papers(monkeypatch):
+    grids = []
+    monkeypatch.setattr(phase, "compute", lambda grid, folder, **_: grids.append(grid))
+    for name in ("figure1", "figure2"):
+        experiment = experiments()[f"hong2025.{name}"]
+        experiment(**experiment.scales["paper"], folder=Path())
+    one, two = grids
     assert (one.classes, one.count, one.trials, len(one.angles)) == (2, 300, 10, 5)
     assert one.angles[0] == 0.0
     assert one.angles[-1] == pytest.approx(np.pi)
@@ -134,20 +165,19 @@ def test_the_settings_at_paper_scale_are_the_papers():
     assert two.ratios[-1] == 4.0
 
 
-def test_theorem_7_is_computed_judged_and_drawn(tmp_path):
-    settings = generalisation.Settings(25, (2.5, 4.0), (0.5, 1.5), 3)
-    results = generalisation.compute(settings, tmp_path / "sweep", workers=0)
-    assert bool((results["pair"] >= results["pair_bound"] - 1e-9).all())
-    verdicts = generalisation.claims(settings, results)
-    assert {v.claim: v.status for v in verdicts} == dict.fromkeys(
-        ("found", "best error", "lower bound", "low noise", "two neurons"), "holds"
-    )
-    wrong = results.assign(neuron=results["neuron"] + 0.3)
-    assert {v.claim: v.status for v in generalisation.claims(settings, wrong)}["best error"] == (
-        "fails"
-    )
-    generalisation.draw(settings, results, tmp_path / "figure.png")
-    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+def test_theorem_7_tells_wrong_errors(tmp_path, result_of):
+    result = result_of("hong2025.theorem7")
+    json.dumps(result.to_dict(), allow_nan=False)
+    neuron = result.cells["neuron"]
+    for claim, wrong in (
+        ("noise", 1.3 * neuron),
+        ("neuron-lower", neuron.where(neuron["sigma"] < 1, 0.5 * result.lower[0, -1])),
+        ("neuron-upper", neuron + 0.01),
+    ):
+        changed = generalisation.Errors(result.count, result.cells.assign(neuron=wrong))
+        assert status(f"theorem7.{claim}", changed) == "fails", claim
+    (image,) = figures.theorem7(result, tmp_path)
+    assert image.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_sample_without_a_collapsed_neuron_is_marked(monkeypatch):
@@ -155,33 +185,6 @@ def test_a_sample_without_a_collapsed_neuron_is_marked(monkeypatch):
     found = generalisation.error_cell(2.0, 1.0, 0, 0, 5)
     assert found["found"] is False
     assert np.isnan(found["pair"])
-
-
-@pytest.mark.parametrize("ratio", [1.6, 2.0, 4.0, 30.0])
-def test_the_lower_bound_of_the_proof_lies_below_the_exact_error_and_the_printed_one_does_not(
-    ratio,
-):
-    sigmas = np.geomspace(0.1, 10, 40)
-    exact = generalisation.best_error(sigmas, ratio)
-    assert (generalisation.lower_bound(sigmas, ratio) <= exact).all()
-    assert (generalisation.theorem7b_error(sigmas, ratio, 300) > exact).any()
-
-
-def write_idx(folder, name, array):
-    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, dtype=">u4").tobytes()
-    (folder / name).write_bytes(header + array.astype(np.uint8).tobytes())
-
-
-@pytest.fixture
-def image_folder(tmp_path, monkeypatch):
-    """Twenty images a class of 3 × 3 pixels: more than nine a class cannot collapse."""
-    folder = tmp_path / "data" / "tiny"
-    folder.mkdir(parents=True)
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 3, 3))
-    write_idx(folder, "train-images-idx3-ubyte", pixels)
-    write_idx(folder, "train-labels-idx1-ubyte", np.arange(40) % 2)
-    monkeypatch.setenv("NCOLLAPSE_DATA", str(tmp_path / "data"))
-    return folder
 
 
 def test_image_limits_are_those_of_a_scan_of_linear_programs(image_folder):
@@ -198,7 +201,7 @@ def test_image_limits_are_those_of_a_scan_of_linear_programs(image_folder):
             ):
                 break
             scan = n
-        found = images.largest_count_cell("tiny", centred, 2, {"tiny": str(image_folder)}, 20)
+        found = image_limits.largest_count_cell("tiny", centred, 2, {"tiny": str(image_folder)}, 20)
         assert (found["largest"], found["undecided"], found["tried"]) == (scan, 0, 20)
         assert found["proven"]
         assert found["obstacle"] in (0.0, 1.0)
@@ -206,68 +209,45 @@ def test_image_limits_are_those_of_a_scan_of_linear_programs(image_folder):
         assert scan <= found["spanned"] <= 9 + centred
 
 
-def test_image_limits_are_computed_judged_tabled_and_drawn(tmp_path, image_folder):
-    sources = images.image_sources()
-    assert sources == {"packaged digits": "", "tiny": str(image_folder)}
-    settings = images.Settings((2,), 20)
-    del sources["packaged digits"]
-    results = images.compute(settings, sources, tmp_path / "sweep", workers=0)
-    assert all(v.status == "holds" for v in images.claims(results))
-    images.write_table(results, tmp_path / "table.csv")
-    with (tmp_path / "table.csv").open(newline="") as file:
+def test_image_limits_are_judged_tabled_and_drawn(tmp_path, result_of):
+    result = result_of("hong2025.images")
+    json.dumps(result.to_dict(), allow_nan=False)
+    image, table = figures.images(result, tmp_path)
+    with table.open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["centred"] for line in lines] == ["False", "True"]
-    assert int(lines[1]["largest"]) == results["largest"].sel(centred=True).item()
-    images.draw(results, tmp_path / "figure.png")
-    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
-    for change in ({"spanned": results["largest"] - 1}, {"independent": results["largest"] + 1}):
-        verdicts = images.claims(results.assign(change))
-        assert {v.claim: v.status for v in verdicts} == {"proven": "holds", "between": "fails"}
-    verdicts = images.claims(results.assign(proven=~results["proven"]))
-    assert {v.claim: v.status for v in verdicts} == {"proven": "fails", "between": "holds"}
+    assert int(lines[1]["largest"]) == result.cells["largest"].sel(centred=True).item()
+    assert image.read_bytes().startswith(b"\x89PNG")
+    largest = result.cells["largest"]
+    for claim, change in (
+        ("spanned", {"spanned": largest - 1}),
+        ("independent", {"independent": largest + 1}),
+        ("proven", {"proven": ~result.cells["proven"]}),
+    ):
+        changed = image_limits.LargestCounts(result.cells.assign(change))
+        assert status(f"images.{claim}", changed) == "fails"
 
 
 def test_all_images_tried_may_collapse(image_folder):
-    found = images.largest_count_cell("tiny", False, 2, {"tiny": str(image_folder)}, 3)
+    found = image_limits.largest_count_cell("tiny", False, 2, {"tiny": str(image_folder)}, 3)
     assert (found["largest"], found["tried"], found["undecided"]) == (3, 3, 0)
     assert np.isnan(found["obstacle"])
 
 
-def test_packaged_digits_are_used_without_a_folder(monkeypatch, tmp_path):
+def test_images_come_from_the_folder_that_is_named(monkeypatch, tmp_path, image_folder):
     monkeypatch.delenv("NCOLLAPSE_DATA", raising=False)
-    assert images.image_sources() == {"packaged digits": ""}
+    assert image_limits.image_sources() == {"packaged digits": ""}
+    monkeypatch.setenv("NCOLLAPSE_DATA", str(image_folder.parent))
+    assert image_limits.image_sources() == {"packaged digits": "", "tiny": str(image_folder)}
     monkeypatch.setenv("NCOLLAPSE_DATA", str(tmp_path))
     with pytest.raises(ValueError, match="holds no folder of IDX files"):
-        images.image_sources()
+        image_limits.image_sources()
 
 
-def test_a_registered_experiment_runs_and_reports(tmp_path, monkeypatch):
-    monkeypatch.setitem(phase.FIGURE_1, "quick", SMALL)
-    compute = phase.compute
-    monkeypatch.setattr(
-        phase, "compute", lambda *a, scheduler: compute(*a, workers=0, scheduler=scheduler)
-    )
-    found = papers.reproduce("hong2025.figure1", "quick", tmp_path / "out")
-    record = json.loads(json.dumps(found.to_dict()))
-    assert record["name"] == "hong2025.figure1"
-    assert record["scale"] == "quick"
-    assert record["settings"]["cells"] == 2 * 2 * 2 * 5
-    assert {claim["claim"] for claim in record["claims"]} == {"boundary", "sufficient", "proven"}
-    for path in found.files:
-        assert (tmp_path / "out") in Path(path).parents
-    lines = (tmp_path / "out" / "crossings.csv").read_text().splitlines()
-    assert len(lines) == 1 + 2 * 2
-
-
-def test_names_and_scales_are_checked(tmp_path):
-    with pytest.raises(ValueError, match=r"name must be one of hong2025\.figure1, .*'figure9'"):
-        papers.reproduce("figure9")
-    with pytest.raises(ValueError, match=r"scale of hong2025\.figure1 must be one of quick, paper"):
-        papers.reproduce("hong2025.figure1", "huge", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_every_registered_function_exists():
-    for name, experiment in papers.experiments().items():
-        assert name == experiment.name
-        assert callable(getattr(importlib.import_module(experiment.module), experiment.function))
+def test_theorem_2_on_both_sides_of_the_threshold(result_of):
+    result = result_of("hong2025.theorem2")
+    assert result.predicted("upfm-ce")[0].a > 0.0 == result.predicted("upfm-ce")[1].a
+    assert result.printed_sizes()[0] != pytest.approx(result.predicted("upfm-l2")[0].a, abs=0.1)
+    json.dumps(result.to_dict(), allow_nan=False)
+    for model in result.logit_size:
+        assert len(figures.plot_sizes(Figure().subplots(), result, model)) == 2

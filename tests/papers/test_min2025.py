@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ncollapse.data import Dataset, load_images, orthogonally_separable
+from ncollapse.data import Dataset, orthogonally_separable
 from ncollapse.papers import min2025
 
 
@@ -47,6 +47,19 @@ def test_theorem_holds_and_holds_better_later(classes, seed):
         assert errors(late)[name] < error
 
 
+def test_a_class_without_neurons_violates_an_assumption_and_is_named():
+    """Eight classes of lengths 1 to 10 compete for 40 neurons: the shortest ones get none."""
+    data = orthogonally_separable(8, 2, 24, 0, scales=np.linspace(1, 10, 8))
+    run = min2025.run(data, width=40, log_inverse_loss=1.0)
+    lost = np.flatnonzero(run.alignment.group_sizes == 0)
+    assert lost.size
+    for verdict in run.verdicts:
+        if verdict.id != "min2025.conservation":
+            assert verdict.status == "assumption violated", verdict
+            assert "a neuron alive for each class" in verdict.reason
+            assert all(f"class {k} has none at the end" in verdict.reason for k in lost)
+
+
 def test_groups_from_the_record_are_those_of_the_final_weights():
     data = separable(3, 5)
     run = min2025.run(data, width=24, seed=5, log_inverse_loss=20.0)
@@ -85,7 +98,7 @@ def test_classes_without_a_margin_fail_with_the_reason():
     assert record["predicted_masses"] is None
     assert record["cos_to_max_margin"] == [None, None]
     assert "class 0" in record["no_prediction"]
-    assert all(v.status != "holds" for v in run.verdicts if v.claim == "masses")
+    assert all(v.status != "holds" for v in run.verdicts if v.id == "min2025.masses")
 
 
 def test_rank_error_is_the_share_outside_the_best_approximation():
@@ -94,16 +107,15 @@ def test_rank_error_is_the_share_outside_the_best_approximation():
     assert min2025.rank_error(np.zeros((2, 2)), 1) == 0.0
 
 
-@pytest.fixture(scope="module")
-def digits():
-    data = load_images((0, 1, 2), 60).centred()
-    return min2025.run(data, scale=1e-3, rtol=2e-3)
+@pytest.fixture
+def digits(result_of):
+    return result_of("min2025.digits")
 
 
 def test_digits_are_not_separable_and_no_claim_is_passed(digits):
     assert min2025.rank_error(digits.data.inputs, 3) == pytest.approx(0.60, abs=0.01)
     assert digits.separability.violating_share == pytest.approx(0.2, abs=0.05)
-    needing = [verdict for verdict in digits.verdicts if verdict.claim != "conservation"]
+    needing = [verdict for verdict in digits.verdicts if "conservation" not in verdict.id]
     assert {verdict.status for verdict in needing} == {"assumption violated"}
     assert all("assumption violated by 2" in verdict.reason for verdict in needing)
 

@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 from ncollapse.data import Dataset, orthogonally_separable
 from ncollapse.geometry import simplex_etf
 from ncollapse.papers import min2025
-from ncollapse.papers._style import theme
-from ncollapse.papers.min2025 import _figures, _timelines
-from ncollapse.papers.min2025 import _panels as panels
+from ncollapse.papers.min2025 import figures, panels, timelines
+from ncollapse.report.style import theme
 
 
 @pytest.fixture(scope="module")
@@ -101,28 +100,28 @@ def test_panels_of_a_run(tiny, shown):
 
 def test_figures_of_the_end_carry_the_data(tiny, shown, figure):
     classes = tiny.data.classes
-    matrix = _figures.digit_correlation(figure.subplots(), shown.correlation, classes)
+    matrix = figures.digit_correlation(figure.subplots(), shown.correlation, classes)
     np.testing.assert_array_equal(matrix.get_array(), shown.correlation.cosines)
     figure.clear()
-    images = _figures.neuron_weights(figure, shown, classes)
+    images = figures.neuron_weights(figure, shown, classes)
     assert len(images) == 6
     np.testing.assert_array_equal(images[0].get_array()[0], shown.groups.weights[0])
     np.testing.assert_array_equal(images[1].get_array()[0], shown.groups.inputs[0])
     figure.clear()
-    groups = _figures.output_directions(figure.subplots(), shown, classes)
+    groups = figures.output_directions(figure.subplots(), shown, classes)
     assert sum(len(group.get_offsets()) for group in groups) == 9
     figure.clear()
-    bars = _figures.group_masses(figure.subplots(), shown, tiny.limit.masses, classes)
+    bars = figures.group_masses(figure.subplots(), shown, tiny.limit.masses, classes)
     assert [bar.get_height() for bar in bars] == shown.masses.tolist()
     figure.clear()
-    dots = _figures.margin_cosines(figure.subplots(), shown, classes)
+    dots = figures.margin_cosines(figure.subplots(), shown, classes)
     np.testing.assert_allclose(dots.get_offsets()[:, 1], shown.cos_to_max_margin)
 
 
 @pytest.mark.parametrize("projection", ["3d", None])
 def test_components_show_every_sample_and_ring_the_dead(tiny, shown, figure, projection):
     ax = figure.add_subplot(projection=projection)
-    groups = _figures.principal_components(ax, shown.inputs, tiny.data, hollow=np.array([0, 4]))
+    groups = figures.principal_components(ax, shown.inputs, tiny.data, hollow=np.array([0, 4]))
     assert [group.get_label() for group in groups] == [
         "class 0",
         "class 1",
@@ -136,33 +135,33 @@ def test_components_show_every_sample_and_ring_the_dead(tiny, shown, figure, pro
 
 def test_square_vectors_of_some_size_are_images_and_others_strips(figure):
     axes = figure.subplots(1, 2)
-    assert _figures.draw_vector(axes[0], np.arange(64.0)).get_array().shape == (8, 8)
-    assert _figures.draw_vector(axes[1], np.zeros(16)).get_array().shape == (1, 16)
+    assert figures.draw_vector(axes[0], np.arange(64.0)).get_array().shape == (8, 8)
+    assert figures.draw_vector(axes[1], np.zeros(16)).get_array().shape == (1, 16)
 
 
 def test_timelines_carry_the_run(tiny, shown, figure):
     path = tiny.trajectory
     ax = figure.subplots()
-    np.testing.assert_array_equal(_timelines.loss(ax, tiny).get_ydata(), path.log_inverse_loss)
-    top = _timelines.time_axis(ax, path)
+    np.testing.assert_array_equal(timelines.loss(ax, tiny).get_ydata(), path.log_inverse_loss)
+    top = timelines.time_axis(ax, path)
     for place, label in zip(top.get_xticks(), top.get_xticklabels(), strict=True):
         assert np.interp(place, path.s, path.log_time) == pytest.approx(float(label.get_text()))
     figure.clear()
-    assert _timelines.norms(figure.subplots(), path).get_ydata()[-1] == path.norm[-1]
+    assert timelines.norms(figure.subplots(), path).get_ydata()[-1] == path.norm[-1]
     figure.clear()
-    lines = _timelines.margins(figure.subplots(), tiny)
+    lines = timelines.margins(figure.subplots(), tiny)
     last = [line.get_ydata()[-1] for line in lines]
     np.testing.assert_allclose(last, path.observations["margins"][-1] / path.norm[-1] ** 2)
     figure.clear()
-    layers = _timelines.neuron_shares(figure.subplots(), tiny)
+    layers = timelines.neuron_shares(figure.subplots(), tiny)
     assert [layer.get_label() for layer in layers][-2:] == ["mixed", "dead"]
     figure.clear()
-    assert len(_timelines.collapse(figure.subplots(), tiny)) == len(_timelines.METRICS)
+    assert len(timelines.collapse(figure.subplots(), tiny)) == len(timelines.METRICS)
     figure.clear()
-    features, _ = _timelines.feature_rank(figure.subplots(), tiny, shown)
+    features, _ = timelines.feature_rank(figure.subplots(), tiny, shown)
     np.testing.assert_allclose(features.get_ydata(), tiny.feature_rank_error, atol=1e-15)
     figure.clear()
-    signs, _ = _timelines.agreement(figure.subplots(), tiny, shown)
+    signs, _ = timelines.agreement(figure.subplots(), tiny, shown)
     np.testing.assert_array_equal(signs.get_ydata(), shown.agreement)
 
 
@@ -177,7 +176,7 @@ def test_margins_end_at_the_predicted_common_limit(tiny):
     np.testing.assert_allclose(smallest, np.sqrt(1.5) * limit.masses * limit.margins)
     with theme("light"):
         ax = Figure().subplots()
-        _timelines.margins(ax, tiny)
+        timelines.margins(ax, tiny)
     dashed = next(line for line in ax.lines if line.get_label() == "predicted limit")
     np.testing.assert_allclose(dashed.get_ydata(), smallest[0])
 
@@ -185,8 +184,8 @@ def test_margins_end_at_the_predicted_common_limit(tiny):
 def test_dead_samples_cap_the_loss(tiny, figure):
     stuck = replace(tiny, alignment=replace(tiny.alignment, dead_samples=np.array([2, 5])))
     ax = figure.subplots()
-    _timelines.loss(ax, stuck)
+    timelines.loss(ax, stuck)
     assert ax.lines[1].get_ydata()[0] == pytest.approx(-np.log(2 * np.log(3)))
     figure.clear()
-    images = _figures.dead_samples(figure, stuck, [2, 5])
+    images = figures.dead_samples(figure, stuck, [2, 5])
     np.testing.assert_array_equal(images[1].get_array()[0], tiny.data.inputs[5])

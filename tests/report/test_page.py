@@ -1,143 +1,61 @@
-"""The page: complete, self-contained, and nothing from outside is ever markup."""
+"""The page of anything: statuses, numbers for readers, files that are complete or absent."""
 
-import re
-from dataclasses import replace
-from html import unescape
-from html.parser import HTMLParser
-
-import numpy as np
 import pytest
 
-from ncollapse.data import Dataset, orthogonally_separable
-from ncollapse.papers import min2025
+from ncollapse.claims import Assumption, Claim, Missing, Relation, judge
 from ncollapse.report import (
     Fact,
     Illustration,
     Page,
     Section,
     Table,
-    build_page,
+    closeness,
+    number,
+    percent,
     prepare_folder,
     render,
     write_page,
-    write_report,
 )
-from ncollapse.report._page import closeness, number, percent
-from ncollapse.verdict import Assumption, judge
-
-HOSTILE = '<script>alert("x")</script><img src=//evil.example/a.png>'
 
 
-class Collector(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.tags, self.links = [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.links += [value for name, value in attrs if name in {"src", "href", "srcset"}]
-
-
-@pytest.fixture(scope="module")
-def run():
-    data = orthogonally_separable(3, 3, 6, 0)
-    named = Dataset(data.inputs, data.labels, data.classes, HOSTILE)
-    found = min2025.run(named, width=9, scale=1e-2, rtol=1e-3, log_inverse_loss=30.0)
-    return replace(found, alignment=replace(found.alignment, dead_samples=np.array([4])))
-
-
-@pytest.fixture(scope="module")
-def written(run, tmp_path_factory):
-    return write_report(run, tmp_path_factory.mktemp("report") / "new" / "folder")
-
-
-@pytest.fixture(scope="module")
-def html(written):
-    return written[0].read_text(encoding="utf-8")
-
-
-def judged(measured, tolerance=1e-3, violated=0.0, **words):
+def judged(measured, tolerance=1e-3, violated="", relation=Relation.EQUAL, **words):
     return judge(
-        words.get("claim", "a claim"),
-        "a statement",
-        measured=measured,
-        predicted=1.0,
-        tolerance=tolerance,
-        source="a theorem",
-        assumption=Assumption("separability", violated),
+        Claim(
+            id="paper.claim",
+            experiment="paper.experiment",
+            statement="Theorem 1",
+            says="a quantity",
+            source="a theorem",
+            relation=relation,
+            expected=1.0,
+            tolerance=tolerance,
+            measure=lambda _: Missing("no such thing") if measured is None else measured,
+            assumption=lambda _: Assumption("separability", violated) if violated else None,
+            **words,
+        ),
+        None,
     )
-
-
-def test_files_are_the_page_and_a_png_of_each_figure(written):
-    assert written[0].name == "report.html"
-    assert {path.stem for path in written[1:]} == {
-        "digit-correlation",
-        "neuron-weights",
-        "principal-components",
-        "loss-and-norms",
-        "alignment",
-        "masses",
-        "dead-samples",
-    }
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written[1:])
-    assert sorted(path.name for path in written[0].parent.iterdir()) == sorted(
-        path.name for path in written
-    )
-
-
-def test_page_refers_to_nothing_outside_itself(html):
-    seen = Collector()
-    seen.feed(html)
-    assert len(seen.links) == 2 * 7 + 1
-    assert all(link.startswith("data:") for link in seen.links)
-    assert "script" not in seen.tags
-    assert not re.search(r"url\(|@import", html)
-
-
-def test_names_from_outside_are_escaped(html):
-    assert HOSTILE not in html
-    assert "<script" not in html
-    assert HOSTILE in unescape(html)
-
-
-def test_every_verdict_is_listed_with_its_status_and_reason(run, html):
-    text = unescape(html)
-    assert len(run.verdicts) > 5
-    for verdict in run.verdicts:
-        assert verdict.claim in text
-        assert verdict.statement in text
-        assert verdict.reason in text
-        assert verdict.source in text
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Pages whose words matter, without the time that drawing takes."""
-    monkeypatch.setattr("ncollapse.report._images._png", lambda *_: b"")
-
-
-def test_dead_samples_are_named_with_what_they_cost(run, html, undrawn):
-    assert "Row: 4 (class 1)." in html
-    assert number(float(np.log(3))) in html
-    alive = replace(run, alignment=replace(run.alignment, dead_samples=np.array([], dtype=int)))
-    assert not any("dead" in figure.name for figure in build_page(alive).figures)
-
-
-def test_a_run_without_a_prediction_says_so(run, undrawn):
-    page = build_page(replace(run, limit=None, no_limit="class 2 has no margin"))
-    assert "class 2 has no margin" in render(page)
 
 
 def test_statuses_differ_without_colour():
     page = Page(
         "A title",
         "A lead.",
-        verdicts=[judged(1.0), judged(0.5), judged(1.0, violated=0.2), judged(None)],
+        verdicts=[
+            judged(1.0),
+            judged(0.5),
+            judged(1.0, violated="20 % of pairs"),
+            judged(None),
+            judged(0.5, corrected="paper.right"),
+        ],
     )
     html = render(page)
-    for mark, status in (("✓", "holds"), ("✗", "fails"), ("△", "assumption violated")):
-        assert html.count(f"{mark}</b> {status}") == {"fails": 2}.get(status, 1)
-    assert "not measured" in html
+    marks = {"holds": "✓", "fails": "✗", "assumption violated": "△"}
+    marks |= {"not measured": "–", "fails as printed": "✎"}
+    for status, mark in marks.items():
+        assert html.count(f"{mark}</b> {status}<") == 1, status
+    assert "no such thing" in html
+    assert "paper.right is the corrected claim" in html
 
 
 def test_any_experiment_can_use_the_page():
@@ -162,6 +80,10 @@ def test_closeness_is_logarithmic_around_the_tolerance():
     assert closeness(judged(0.9, tolerance=0.0)) == 100
     assert closeness(judged(1e9)) == 100
     assert closeness(judged(None)) is None
+    assert closeness(judged(0.5, relation=Relation.AT_MOST)) == 0
+    assert closeness(judged(1.5, relation=Relation.AT_LEAST)) == 0
+    assert closeness(judged(1.01, relation=Relation.AT_MOST)) == pytest.approx(62.5)
+    assert closeness(judged(0.5, relation=Relation.EXISTS)) is None
 
 
 @pytest.mark.parametrize(

@@ -30,15 +30,15 @@ def demo(
     json: Json = False,
 ) -> int:
     """Predict, watch, measure and judge a shallow ReLU network on real digits."""
-    from ncollapse.data import load_images
     from ncollapse.papers import min2025
 
     labels = _labels(classes)
     check_outputs(context.params)
-    data = load_images(labels, per_class, folder=data_dir).centred()
     with flow_progress("demo") as on_progress:
-        run = min2025.run(
-            data,
+        run = min2025.digits(
+            labels=labels,
+            per_class=per_class,
+            data_dir=data_dir,
             width=width,
             scale=init,
             seed=seed,
@@ -46,12 +46,12 @@ def demo(
             rtol=rtol,
             on_progress=on_progress,
         )
-    return finish_relu2(context, run, f"{data.name}, classes {classes}")
+    return finish_relu2(context, run, f"{run.data.name}, classes {classes}")
 
 
-def _labels(text: str) -> list[int]:
+def _labels(text: str) -> tuple[int, ...]:
     try:
-        labels = [int(part) for part in text.split(",")]
+        labels = tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise ValueError(f"--classes must be integers with commas, but it is {text!r}") from error
     if len(set(labels)) != len(labels):

@@ -70,7 +70,7 @@ def finish_relu2(context: typer.Context, run: Run, title: str) -> int:
     """`finish` for a run of min2025: its facts, its verdicts and its page."""
 
     def make_page():
-        from ncollapse.report import build_page
+        from ncollapse.papers.min2025.page import build_page
 
         return build_page(run)
 

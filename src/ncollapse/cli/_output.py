@@ -24,7 +24,7 @@ from rich.table import Table
 from ncollapse import __version__
 
 if TYPE_CHECKING:
-    from ncollapse.verdict import Verdict
+    from ncollapse.claims import Verdict
 
 INTERRUPTED = 130
 VOLATILE = ("compile_seconds", "seconds")

@@ -39,6 +39,8 @@ def reproduce(
     print_verdicts(result.claims)
     for file in result.files:
         typer.echo(file)
+    if result.undrawn:
+        typer.echo(f"ncollapse: not drawn: {result.undrawn}", err=True)
 
 
 def _print_list(json: bool) -> None:

@@ -1,101 +1,42 @@
-"""The papers' experiments by name: ``experiments()["hong2025.figure1"].run("quick")``."""
+"""The papers' experiments and claims: ``experiments()["hong2025.figure1"].run("quick")``.
+
+Each paper has one layout: ``experiments`` declares and computes, ``claims`` holds a row for each
+statement, ``figures`` draws, ``page`` is its report; here they are only collected.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
-from ncollapse.papers._registry import SCALES, Experiment, Findings, Reproduction
+from ncollapse.claims import Claim
+from ncollapse.papers._experiment import Experiment, Reproduction, Result, experiment
 
 __all__ = [
-    "SCALES",
+    "PAPERS",
     "Experiment",
-    "Findings",
     "Reproduction",
+    "Result",
+    "claims",
+    "experiment",
     "experiments",
     "reproduce",
 ]
 
-_HONG = "ncollapse.papers.hong2025"
-_FREE = "ncollapse.papers._free_features"
-
-_EXPERIMENTS = (
-    Experiment(
-        "hong2025.figure1",
-        "Where two Gaussian classes can collapse",
-        "success rate over d/n and σ at five angles, the exact boundary and the paper's bounds",
-        f"{_HONG}.phase",
-        "figure1",
-    ),
-    Experiment(
-        "hong2025.figure2",
-        "Where four Gaussian classes can collapse",
-        "success rate over d/n and σ with means e_k, the exact boundary and the paper's bounds",
-        f"{_HONG}.phase",
-        "figure2",
-    ),
-    Experiment(
-        "hong2025.theorem7",
-        "The best test error that collapse allows",
-        "error against σ: measured, the exact curve, and the two bounds of Theorems 7 and 8",
-        f"{_HONG}.generalisation",
-        "theorem7",
-    ),
-    Experiment(
-        "hong2025.images",
-        "How many images per class can still collapse",
-        "the largest n per class that is feasible, on real digits and clothing, with certificates",
-        f"{_HONG}.images",
-        "largest_counts",
-    ),
-    Experiment(
-        "hong2025.theorem2",
-        "Minimisers of positive features",
-        "where flows end across the collapse threshold, against the closed forms",
-        _FREE,
-        "theorem2",
-    ),
-    Experiment(
-        "ji2022.example31",
-        "A critical point that is not optimal",
-        "the loss along the direction of most negative curvature, and along the paper's curve",
-        _FREE,
-        "ji_example31",
-    ),
-    Experiment(
-        "ji2022.figure2",
-        "The layer-peeled model to the end of time",
-        "four metrics over log log t, with 10⁵ epochs of gradient descent beside the flow",
-        _FREE,
-        "ji_figure2",
-    ),
-    Experiment(
-        "mixon2022.figure1",
-        "Strong collapse from small starts",
-        "errors in SNC1, SNC2 and SNC3 over time, with the exact flow on the invariant subspace",
-        _FREE,
-        "mixon_figure1",
-    ),
-    Experiment(
-        "mixon2022.figure2",
-        "How near the invariant subspace",
-        "relative distance to the subspace on which the flow is exactly solvable",
-        _FREE,
-        "mixon_figure2",
-    ),
-    Experiment(
-        "mixon2022.final_errors",
-        "Where trajectories end",
-        "final errors against the size ε of the start, for the flow, gradient descent, momentum "
-        "and Adam, with fitted powers",
-        _FREE,
-        "mixon_final_errors",
-    ),
-)
+PAPERS = ("hong2025", "ji2022", "min2025", "mixon2022")
 
 
 def experiments() -> dict[str, Experiment]:
     """All experiments by name. Listing them imports nothing heavy."""
-    return {experiment.name: experiment for experiment in _EXPERIMENTS}
+    modules = [import_module(f"ncollapse.papers.{paper}.experiments") for paper in PAPERS]
+    declared = [value for module in modules for value in vars(module).values()]
+    return {value.name: value for value in declared if isinstance(value, Experiment)}
+
+
+def claims() -> dict[str, Claim]:
+    """All claims by id, in the order of the papers."""
+    modules = [import_module(f"ncollapse.papers.{paper}.claims") for paper in PAPERS]
+    return {claim.id: claim for module in modules for claim in module.CLAIMS}
 
 
 def reproduce(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ncollapse.verdict import Verdict
+from ncollapse.claims import Verdict
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -156,13 +156,15 @@ def percent(share: float, digits: int = 3) -> str:
 def closeness(verdict: Verdict) -> float | None:
     """Where a claim stands between exact (0) and far off (100), with its tolerance at 50.
 
-    50 + 12.5 log₁₀(gap / tolerance), cut off at four orders of magnitude either way; a tolerance of
-    zero is met exactly (0) or not at all (100). None when nothing was measured.
+    50 + 12.5 log₁₀(gap / tolerance), cut off at four orders of magnitude either way; the gap is
+    how far the measurement lies on the wrong side of what is expected. A tolerance of zero is met
+    exactly (0) or not at all (100). None when nothing was measured or expected.
     """
-    if verdict.measured is None:
+    if verdict.measured is None or verdict.expected is None or verdict.tolerance is None:
         return None
-    gap = abs(verdict.measured - verdict.predicted)
-    if gap == 0:
+    gap = verdict.measured - verdict.expected
+    gap = {"at most": gap, "at least": -gap}.get(verdict.relation, abs(gap))
+    if gap <= 0 or verdict.measured == verdict.expected:
         return 0.0
     if verdict.tolerance == 0:
         return 100.0

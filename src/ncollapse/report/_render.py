@@ -14,7 +14,22 @@ from ncollapse._checks import prepare_folder, require
 from ncollapse.report._page import Page, closeness, number
 
 HTML_NAME = "report.html"
-_MARKS = {"holds": "✓", "fails": "✗", "assumption violated": "△"}
+_MARKS = {
+    "holds": "✓",
+    "fails": "✗",
+    "fails as printed": "✎",
+    "assumption violated": "△",
+    "not measured": "–",
+}
+
+
+_SIGNS = {
+    "equal": "",
+    "at most": "≤ ",
+    "at least": "≥ ",
+    "tends to": "→ ",
+    "nondecreasing": "fall ",
+}
 
 
 def render(page: Page, *, pictures_beside: bool = False) -> str:
@@ -34,6 +49,7 @@ def render(page: Page, *, pictures_beside: bool = False) -> str:
         page=page,
         counts=counts,
         marks=_MARKS,
+        signs=_SIGNS,
         record=record if page.record else "",
         record_uri=_data_uri("application/json", record.encode()),
         scripts=scripts,

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.colors import to_hex
 
 from ncollapse._checks import require
-from ncollapse.papers._style import Theme, class_colours, faint, ink, theme
 from ncollapse.report._motion import Motion, motion
 from ncollapse.report._page import Animation, number, percent
+from ncollapse.report.style import Theme, class_colours, faint, ink, page_colour, theme
 from ncollapse.runs import Run
 
 _SYMBOLS = ("circle", "square", "diamond", "square-open")
@@ -195,7 +193,7 @@ def _styles(classes: int) -> list[dict[str, Any]]:
 
 
 def _layout(classes: int, reach: np.ndarray) -> dict[str, Any]:
-    page = to_hex(matplotlib.rcParams["figure.facecolor"])
+    page = page_colour()
     legend = {"orientation": "h", "x": 0.5, "xanchor": "center", "y": 1.0, "yanchor": "bottom"}
     layout: dict[str, Any] = {
         "paper_bgcolor": page,

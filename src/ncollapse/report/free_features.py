@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from ncollapse._checks import require
-from ncollapse.papers.ji2022._figure2 import PANELS
-from ncollapse.report._images import illustrate
 from ncollapse.report._motion import check_drawable, clock_of
 from ncollapse.report._page import Fact, Illustration, Page, Section, Table, number
 from ncollapse.report._render import render
 from ncollapse.report.animation import build_animation
+from ncollapse.report.images import illustrate
+from ncollapse.report.panels import PANELS
 from ncollapse.runs import Run
 from ncollapse.unconstrained import end_record, measure_end, theory_at_end
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MODELS = {
     "ulpm": ("The layer-peeled model", "ji2022"),

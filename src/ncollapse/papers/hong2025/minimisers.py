@@ -2,63 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ncollapse.theory.minimisers import Minimiser, collapse_threshold, minimiser
 from ncollapse.runs import Run
-from ncollapse.theory.minimisers import MODELS, collapse_threshold, minimiser
 from ncollapse.unconstrained import flow_upfm, theory_at_end
-from ncollapse.verdict import Verdict, judge
-
-SHARES = (0.05, 0.2, 0.5, 0.8, 0.95, 1.1, 1.5)
 
 
 @dataclass(frozen=True, eq=False)
 class Theorem2:
     """For each model: √(λ_W λ_H) as a share of the threshold, against what flow and theorem say.
 
-    found, predicted
-        size of the logits: a of Theorem 2, by least squares from the flow's end, ``(S,)``.
-    risk_gap
-        ``(S,)``: risk of the flow's end above the global minimum.
+    logit_size
+        a of Theorem 2, by least squares from the flow's end, ``(S,)``.
+    risk
+        ``(S,)``: the risk of the flow's end.
     stuck
         ``(S,)``: seeds whose flow ended in a stationary point that is not global.
     """
 
     shares: np.ndarray
-    found: dict[str, np.ndarray]
-    predicted: dict[str, np.ndarray]
-    risk_gap: dict[str, np.ndarray]
+    logit_size: dict[str, np.ndarray]
+    risk: dict[str, np.ndarray]
     stuck: dict[str, np.ndarray]
-    verdicts: tuple[Verdict, ...]
-    arguments: dict[str, Any]
+    num_classes: int
+    per_class: int
+    ratio: float
+
+    def predicted(self, model: str, strength: float = 1.0) -> list[Minimiser]:
+        """Theorem 2 at each share, with both regularisations ``strength`` times as strong."""
+        return [
+            minimiser(
+                model,
+                num_classes=self.num_classes,
+                per_class=self.per_class,
+                **_strengths(self, model, share, strength),
+            )
+            for share in self.shares
+        ]
+
+    def printed_sizes(self) -> np.ndarray:
+        """a of Theorem 2(b) as its display has it: (1 − √(nKλ))₊ with λ = √(λ_W λ_H), ``(S,)``."""
+        threshold = collapse_threshold("upfm-l2", **self._shape)
+        levels = self.shares * threshold * self.per_class * self.num_classes
+        return np.maximum(0.0, 1.0 - np.sqrt(levels))
+
+    @property
+    def _shape(self) -> dict[str, int]:
+        return {"num_classes": self.num_classes, "per_class": self.per_class}
 
     def to_dict(self) -> dict[str, Any]:
-        series = {"found": self.found, "predicted": self.predicted, "risk_gap": self.risk_gap}
-        series["stuck"] = self.stuck
+        predicted = {model: self.predicted(model) for model in self.logit_size}
         return {
             "shares": self.shares.tolist(),
-            **{
-                name: {model: values.tolist() for model, values in by_model.items()}
-                for name, by_model in series.items()
-            },
-            "verdicts": [verdict.to_dict() for verdict in self.verdicts],
-            "arguments": self.arguments,
+            "logit_size": {model: values.tolist() for model, values in self.logit_size.items()},
+            "predicted": {model: [p.a for p in points] for model, points in predicted.items()},
+            "risk": {model: values.tolist() for model, values in self.risk.items()},
+            "predicted_risk": {model: [p.risk for p in ps] for model, ps in predicted.items()},
+            "stuck": {model: values.tolist() for model, values in self.stuck.items()},
+            **self._shape,
+            "ratio": self.ratio,
         }
 
 
-def theorem2(
+def compute(
     *,
-    num_classes: int = 3,
-    per_class: int = 4,
-    dim: int = 9,
-    shares: tuple[float, ...] = SHARES,
-    ratio: float = 1.0,
-    seeds: tuple[int, ...] = (0, 1, 2),
-    models: tuple[str, ...] = MODELS,
+    num_classes: int,
+    per_class: int,
+    dim: int,
+    shares: tuple[float, ...],
+    ratio: float,
+    seeds: tuple[int, ...],
+    models: tuple[str, ...],
 ) -> Theorem2:
     """Run each model from a few seeds at each strength of regularisation, keep the lowest risk.
 
@@ -66,45 +85,29 @@ def theorem2(
     flow can end in a stationary point that is not global; how many do is part of the result.
     Near the origin, beyond the threshold, the risk is quartic and the flow ends only slowly.
     """
-    found = {model: np.zeros(len(shares)) for model in models}
-    predicted = {model: np.zeros(len(shares)) for model in models}
-    gaps = {model: np.zeros(len(shares)) for model in models}
-    stuck = {model: np.zeros(len(shares), dtype=int) for model in models}
-    shape = {"num_classes": num_classes, "per_class": per_class}
+    sizes, risks, stuck = ({model: np.zeros(len(shares)) for model in models} for _ in range(3))
+    result = Theorem2(np.array(shares), sizes, risks, stuck, num_classes, per_class, ratio)
+    shape: dict[str, Any] = {"num_classes": num_classes, "per_class": per_class}
     for model in models:
         for index, share in enumerate(shares):
-            level = share * collapse_threshold(model, **shape)
-            strengths = {"lambda_w": level * ratio**0.5, "lambda_h": level / ratio**0.5}
+            strengths = _strengths(result, model, share)
             runs = [flow_upfm(model, **shape, dim=dim, seed=seed, **strengths) for seed in seeds]
-            risks = np.array([theory_at_end(run)["risk_gap"] for run in runs], dtype=float)
-            best = int(np.argmin(risks))
-            found[model][index] = _logit_size(runs[best], model)
-            predicted[model][index] = minimiser(model, **shape, **strengths).a
-            gaps[model][index] = risks[best]
-            stuck[model][index] = int(np.sum(risks > 1e-6))
-    arguments = {**shape, "dim": dim, "ratio": ratio, "seeds": list(seeds)}
-    verdicts = tuple(
-        verdict for model in models for verdict in _claims(model, found, predicted, gaps)
+            theory = [theory_at_end(run) for run in runs]
+            ends = np.array([end["risk"] for end in theory], dtype=float)
+            gaps = np.array([end["risk_gap"] for end in theory], dtype=float)
+            best = int(np.argmin(ends))
+            sizes[model][index] = _logit_size(runs[best], model)
+            risks[model][index] = ends[best]
+            stuck[model][index] = np.sum(gaps > 1e-6)
+    return result
+
+
+def _strengths(result: Theorem2, model: str, share: float, strength: float = 1.0) -> dict[str, Any]:
+    threshold = collapse_threshold(
+        model, num_classes=result.num_classes, per_class=result.per_class
     )
-    return Theorem2(np.array(shares), found, predicted, gaps, stuck, verdicts, arguments)
-
-
-def plot_theorem2(result: Theorem2, axes: Sequence[Any]) -> list[Any]:
-    """One axis a model: a against √(λ_W λ_H) as a share of the threshold, curve and dots."""
-    drawn = []
-    fine = np.linspace(0.02, result.shares.max(), 200)
-    shape = {name: result.arguments[name] for name in ("num_classes", "per_class")}
-    for axis, model in zip(axes, result.found, strict=True):
-        levels = fine * collapse_threshold(model, **shape)
-        curve = [minimiser(model, **shape, lambda_w=one, lambda_h=one).a for one in levels]
-        drawn += axis.plot(fine, curve, "C0", label="Theorem 2")
-        drawn += axis.plot(result.shares, result.found[model], "C1o", label="flow")
-        axis.axvline(1.0, color="0.7", lw=1)
-        axis.set_title(model)
-        axis.set_xlabel("√(λ_W λ_H) / threshold")
-        axis.set_ylabel("a")
-        axis.legend()
-    return drawn
+    level, tilt = strength * share * threshold, math.sqrt(result.ratio)
+    return {"lambda_w": level * tilt, "lambda_h": level / tilt}
 
 
 def _logit_size(run: Run, model: str) -> float:
@@ -114,30 +117,3 @@ def _logit_size(run: Run, model: str) -> float:
     logits = (features @ weight.T).reshape(count, -1, count).mean(axis=1)
     shape = np.eye(count) - (1.0 / count if model == "upfm-ce" else 0.0)
     return float(np.sum(logits * shape) / np.sum(shape**2))
-
-
-def _claims(
-    model: str,
-    found: dict[str, np.ndarray],
-    predicted: dict[str, np.ndarray],
-    gaps: dict[str, np.ndarray],
-) -> tuple[Verdict, Verdict]:
-    source = f"hong2025, Theorem 2({'a' if model == 'upfm-ce' else 'b'})"
-    return (
-        judge(
-            f"{model}: a",
-            "largest gap between the logits' size and a, on both sides of the threshold",
-            measured=float(np.abs(found[model] - predicted[model]).max()),
-            predicted=0.0,
-            tolerance=1e-4,
-            source=source,
-        ),
-        judge(
-            f"{model}: risk",
-            "largest gap between the flow's risk and the global minimum",
-            measured=float(np.abs(gaps[model]).max()),
-            predicted=0.0,
-            tolerance=1e-6,
-            source=source,
-        ),
-    )

@@ -1,5 +1,21 @@
 """min2025: neural collapse of shallow ReLU networks on orthogonally separable data."""
 
-from ncollapse.papers.min2025._experiment import Alignment, Run, find_alignment, rank_error, run
+from ncollapse.papers.min2025.experiments import (
+    Alignment,
+    Run,
+    digits,
+    find_alignment,
+    rank_error,
+    run,
+    separable,
+)
 
-__all__ = ["Alignment", "Run", "find_alignment", "rank_error", "run"]
+__all__ = [
+    "Alignment",
+    "Run",
+    "digits",
+    "find_alignment",
+    "rank_error",
+    "run",
+    "separable",
+]

@@ -1,23 +1,21 @@
 """mixon2022: strong neural collapse of unconstrained features from small starts."""
 
-from ncollapse.papers.mixon2022._experiment import (
+from ncollapse.papers.mixon2022.experiments import (
     OPTIMISERS,
     FinalErrors,
     Start,
     Starts,
-    figures,
+    figure1,
+    figure2,
     final_errors,
 )
-from ncollapse.papers.mixon2022._plot import plot_figure1, plot_figure2, plot_final_errors
 
 __all__ = [
     "OPTIMISERS",
     "FinalErrors",
     "Start",
     "Starts",
-    "figures",
+    "figure1",
+    "figure2",
     "final_errors",
-    "plot_figure1",
-    "plot_figure2",
-    "plot_final_errors",
 ]

@@ -10,11 +10,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ncollapse._checks import prepare_folder
-from ncollapse.papers.min2025 import Run, _figures, _timelines
-from ncollapse.papers.min2025._panels import Panels, compute_panels
-from ncollapse.report._images import illustrate
-from ncollapse.report._page import Fact, Page, Section, Table, number, percent
-from ncollapse.report._render import write_page
+from ncollapse.papers.min2025 import figures, timelines
+from ncollapse.papers.min2025.claims import assumption
+from ncollapse.papers.min2025.experiments import Run
+from ncollapse.papers.min2025.panels import Panels, compute_panels
+from ncollapse.report import Fact, Page, Section, Table, number, percent, write_page
+from ncollapse.report.images import illustrate
 
 _MOST_SHOWN = 6
 """Dead samples that are drawn; the others are listed by row."""
@@ -62,8 +63,14 @@ def _lead(run: Run) -> str:
         "theory says where it must end before it starts: one group of neurons a class, all "
         "features of a class in one direction, different classes at right angles. "
     )
-    if run.separability.separable:
+    broken = assumption(run)
+    if broken is None:
         return opening + "These data satisfy its assumption, so every claim can be checked."
+    if run.separability.separable:
+        return (
+            opening
+            + f"These data would do, but the theorem asks for {broken.name}: {broken.detail}."
+        )
     return opening + (
         f"It assumes that inputs point together within a class and apart across classes; here "
         f"{percent(run.separability.violating_share)} of all pairs do not, so no claim that needs "
@@ -101,7 +108,8 @@ def _facts(run: Run, panels: Panels) -> list[Fact]:
             Fact(
                 "masses off by",
                 number(gap, 2),
-                "largest gap between a group's share of ‖θ‖² and its prediction",
+                "largest gap between a group's share of ‖θ‖² and its prediction, neurons grouped by "
+                "their output weights; the verdict below groups them by exact sign patterns",
             )
         )
     return facts
@@ -114,9 +122,9 @@ def _poster(run: Run, panels: Panels) -> Section:
     def weights(figure: Figure) -> None:
         parts: Any = figure.subfigures(1, 2, width_ratios=(max(1.55, 0.5 * count), 1))
         left, right = parts
-        _figures.neuron_weights(left, panels, classes)
+        figures.neuron_weights(left, panels, classes)
         ax = right.subplots()
-        _figures.output_directions(ax, panels, classes)
+        figures.output_directions(ax, panels, classes)
         ax.set_title("output weights and ETF directions", loc="center", fontsize=10)
 
     shown = (
@@ -130,7 +138,7 @@ def _poster(run: Run, panels: Panels) -> Section:
         kind = {"projection": "3d"} if solid else {}
         axes = figure.subplots(1, 3, squeeze=False, subplot_kw=kind)[0]
         for ax, (name, projection) in zip(axes, shown, strict=True):
-            _figures.principal_components(ax, projection, data, hollow=run.alignment.dead_samples)
+            figures.principal_components(ax, projection, data, hollow=run.alignment.dead_samples)
             ax.set_title(
                 f"{name}\nrank-{count} error {percent(projection.error)}", loc="center", y=0.0
             )
@@ -150,7 +158,7 @@ def _poster(run: Run, panels: Panels) -> Section:
                 f"{percent(run.separability.violating_share)} of pairs have the wrong sign.",
                 "Matrix of pairwise cosines of the inputs, in one block for each pair of classes.",
                 (7.6, 6.0),
-                lambda figure: _figures.digit_correlation(
+                lambda figure: figures.digit_correlation(
                     figure.subplots(), panels.correlation, classes
                 ),
             ),
@@ -191,20 +199,20 @@ def _watched(run: Run, panels: Panels) -> Section:
 
     def progress(figure: Figure) -> None:
         axes = figure.subplots(1, 3)
-        _timelines.loss(axes[0], run)
-        _timelines.norms(axes[1], trajectory)
-        _timelines.margins(axes[2], run)
+        timelines.loss(axes[0], run)
+        timelines.norms(axes[1], trajectory)
+        timelines.margins(axes[2], run)
         for ax in axes:
-            _timelines.time_axis(ax, trajectory)
+            timelines.time_axis(ax, trajectory)
 
     def alignment(figure: Figure) -> None:
         axes = figure.subplots(2, 2)
-        _timelines.neuron_shares(axes[0, 0], run)
-        _timelines.agreement(axes[0, 1], run, panels)
-        _timelines.collapse(axes[1, 0], run)
-        _timelines.feature_rank(axes[1, 1], run, panels)
+        timelines.neuron_shares(axes[0, 0], run)
+        timelines.agreement(axes[0, 1], run, panels)
+        timelines.collapse(axes[1, 0], run)
+        timelines.feature_rank(axes[1, 1], run, panels)
         for ax in axes.flat:
-            _timelines.time_axis(ax, trajectory)
+            timelines.time_axis(ax, trajectory)
 
     settled = run.alignment
     if settled.s is None:
@@ -252,8 +260,8 @@ def _predicted(run: Run, panels: Panels) -> Section:
 
     def compare(figure: Figure) -> None:
         left, right = figure.subplots(1, 2)
-        _figures.group_masses(left, panels, predicted, run.data.classes)
-        _figures.margin_cosines(right, panels, run.data.classes)
+        figures.group_masses(left, panels, predicted, run.data.classes)
+        figures.margin_cosines(right, panels, run.data.classes)
 
     rows = []
     for k, name in enumerate(run.data.classes):
@@ -332,7 +340,7 @@ def _dead(run: Run) -> Section:
                 + (f" The first {len(shown)} of {len(rows)}." if len(rows) > len(shown) else ""),
                 "Inputs on which every neuron is off.",
                 (2.2 * len(shown) + 0.4, 2.7),
-                lambda figure: _figures.dead_samples(figure, run, shown),
+                lambda figure: figures.dead_samples(figure, run, shown),
             )
         ],
     )

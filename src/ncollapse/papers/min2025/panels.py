@@ -14,7 +14,7 @@ import numpy as np
 from ncollapse.data import Dataset
 from ncollapse.geometry import simplex_etf, unit_rows
 from ncollapse.models import DEAD
-from ncollapse.papers.min2025._experiment import Run, rank_error
+from ncollapse.papers.min2025.experiments import Run, rank_error
 
 UNASSIGNED = -1
 """Code of a neuron that is dead or has no output weights: it points to no class."""

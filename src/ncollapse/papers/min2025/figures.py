@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isqrt
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,21 @@ from matplotlib.image import AxesImage
 from mpl_toolkits.mplot3d import Axes3D
 
 from ncollapse.data import Dataset
-from ncollapse.papers._style import class_colours, class_markers, diverging, faint, ink
-from ncollapse.papers.min2025._experiment import Run
-from ncollapse.papers.min2025._panels import UNASSIGNED, Correlation, Panels, Projection
+from ncollapse.papers.min2025.experiments import Run
+from ncollapse.papers.min2025.panels import UNASSIGNED, Correlation, Panels, Projection
+from ncollapse.report.style import class_colours, class_markers, diverging, faint, ink
 
 _LEAST_IMAGE_SIDE = 8
+
+
+def digits(run: Run, out: Path) -> list[Path]:
+    """The report of a run: its page and every figure on it."""
+    from ncollapse.papers.min2025.page import write_report
+
+    return write_report(run, out)
+
+
+separable = digits
 
 
 def digit_correlation(ax: Axes, correlation: Correlation, classes: np.ndarray) -> AxesImage:

@@ -15,9 +15,9 @@ from matplotlib.lines import Line2D
 
 from ncollapse import runs
 from ncollapse.models import DEAD, MIXED
-from ncollapse.papers._style import class_colours, class_markers, faint, ink
-from ncollapse.papers.min2025._experiment import Run
-from ncollapse.papers.min2025._panels import Panels
+from ncollapse.papers.min2025.experiments import Run
+from ncollapse.papers.min2025.panels import Panels
+from ncollapse.report.style import class_colours, class_markers, faint, ink
 
 if TYPE_CHECKING:
     from matplotlib.axes._secondary_axes import SecondaryAxis

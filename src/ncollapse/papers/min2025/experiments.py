@@ -1,23 +1,33 @@
-"""The experiment of min2025: a shallow ReLU network followed to its collapse."""
+"""The experiments of min2025: a shallow ReLU network followed to its collapse."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ncollapse import runs
-from ncollapse.data import Dataset, Separability, orthogonal_separability
-from ncollapse.flow import gradient_flow
+from ncollapse.claims import Verdict, judge
+from ncollapse.data import (
+    Dataset,
+    Separability,
+    load_images,
+    orthogonal_separability,
+    orthogonally_separable,
+)
 from ncollapse.geometry import simplex_etf
 from ncollapse.metrics import compute
-from ncollapse.models import DEAD, MIXED, ReLUNetwork
-from ncollapse.papers.min2025._claims import claims
+from ncollapse.papers import experiment
 from ncollapse.stats import ClassStats
 from ncollapse.theory.margins import ReLULimit, relu_limit
-from ncollapse.verdict import Verdict
+
+if TYPE_CHECKING:
+    from ncollapse import runs
+
+Progress = Callable[[float, float], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +87,8 @@ class Run:
         The min2025 preset at each of the M snapshots; a value is NaN where it is undefined.
     feature_rank_error
         ``(M,)``: share of the features' squared norm outside their best rank-K approximation.
-    verdicts
-        Each claim of the paper, measured against predicted.
+    rtol
+        Tolerance of the integrator.
     """
 
     data: Dataset
@@ -92,8 +102,22 @@ class Run:
     cos_to_etf: np.ndarray
     metrics: dict[str, np.ndarray]
     feature_rank_error: np.ndarray
-    verdicts: tuple[Verdict, ...]
+    rtol: float
     seed: int
+
+    @cached_property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Each claim of the paper, judged on this run."""
+        from ncollapse.papers.min2025.claims import THEOREM
+
+        return tuple(judge(claim, self) for claim in THEOREM)
+
+    @property
+    def start_share(self) -> float:
+        """‖θ₀‖/‖θ‖ at the end: what the start still weighs beside what has grown."""
+        first = self.trajectory.snapshots.values()
+        start = np.sqrt(sum(float(np.sum(np.square(values[0]))) for values in first))
+        return float(start / self.trajectory.norm[-1])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; a quantity that does not exist is None."""
@@ -159,7 +183,7 @@ def run(
     s: float = np.inf,
     rtol: float = 1e-5,
     max_steps: int = 100_000,
-    on_progress: Callable[[float, float], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> Run:
     """Predict, watch, measure and judge a two-layer ReLU network on ``data``.
 
@@ -172,6 +196,9 @@ def run(
     log_inverse_loss, s, rtol, max_steps, on_progress
         As in `gradient_flow`.
     """
+    from ncollapse.flow import gradient_flow
+    from ncollapse.models import ReLUNetwork
+
     separability = orthogonal_separability(data)
     try:
         limit, no_limit = relu_limit(data), None
@@ -203,25 +230,74 @@ def run(
         cos_to_etf=to_etf,
         metrics=metrics,
         feature_rank_error=rank_error,
-        verdicts=claims(
-            separability=separability,
-            limit=limit,
-            no_limit=no_limit,
-            survivors=width - alignment.dead_neurons,
-            grouped=int(alignment.group_sizes.sum()),
-            masses=masses,
-            cos_to_max_margin=to_margin,
-            cos_to_etf=to_etf,
-            metrics={name: float(values[-1]) for name, values in metrics.items()},
-            drift=float(trajectory.drift[-1]),
-            rtol=rtol,
-        ),
+        rtol=rtol,
         seed=seed,
+    )
+
+
+@experiment(
+    "Collapse of a shallow ReLU network",
+    "every claim of the theorem on orthogonally separable data, at log(1/L) = 3000",
+    quick={},
+    paper={"num_classes": 6, "width": 96, "log_inverse_loss": 30_000.0},
+)
+def separable(
+    *,
+    num_classes: int = 3,
+    per_class: int = 8,
+    dim: int = 20,
+    width: int = 48,
+    scale: float = 1e-6,
+    seed: int = 0,
+    log_inverse_loss: float = 3000.0,
+    rtol: float = 1e-5,
+) -> Run:
+    """The theorem's own setting: classes of lengths from 1 to 3, a small balanced start."""
+    lengths = np.linspace(1.0, 3.0, num_classes)
+    data = orthogonally_separable(num_classes, per_class, dim, seed, scales=lengths)
+    return run(
+        data, width=width, scale=scale, seed=seed, log_inverse_loss=log_inverse_loss, rtol=rtol
+    )
+
+
+@experiment(
+    "Digits in a shallow ReLU network",
+    "what is left of the theorem on real digits, of which a fifth of the pairs break its assumption",
+    quick={},
+    paper={"per_class": 100},
+)
+def digits(
+    *,
+    labels: tuple[int, ...] = (0, 1, 2),
+    per_class: int = 60,
+    data_dir: Path | None = None,
+    width: int = 48,
+    scale: float = 1e-3,
+    seed: int = 0,
+    log_inverse_loss: float = 300.0,
+    rtol: float = 2e-3,
+    on_progress: Progress | None = None,
+) -> Run:
+    """The poster's figure: centred digits 0, 1, 2; those of an installed package by default.
+
+    ``data_dir`` is a folder of IDX files; the paper does not print the number of digits.
+    """
+    data = load_images(labels, per_class, folder=data_dir).centred()
+    return run(
+        data,
+        width=width,
+        scale=scale,
+        seed=seed,
+        log_inverse_loss=log_inverse_loss,
+        rtol=rtol,
+        on_progress=on_progress,
     )
 
 
 def find_alignment(trajectory: runs.Run, num_classes: int) -> Alignment:
     """Find T*, the first step after which every surviving neuron stays in one group for good."""
+    from ncollapse.models import DEAD, MIXED
+
     groups = trajectory.observations["groups"]
     settled = (groups != MIXED).all(axis=1) & (groups == groups[-1]).all(axis=1)
     unsettled = np.flatnonzero(~settled)

@@ -1,19 +1,25 @@
-"""Colours and line styles shared by the papers' figures, for light and dark pages.
+"""Colours and line styles of all figures, for light and dark pages.
 
 Class colours are Okabe and Ito's, which colour-blind readers tell apart; every class has a marker
-of its own besides. Figures read the theme from matplotlib's rc parameters and hold no colours.
+of its own besides. Figures read the theme from matplotlib's rc parameters; a colour of their own
+they hold only where a paper's figure is drawn again and readers compare the two.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import matplotlib
 import numpy as np
-from cycler import cycler
-from matplotlib.colors import Colormap, LinearSegmentedColormap, to_hex
+
+from ncollapse._checks import require
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
+
+matplotlib = require("matplotlib", "report")
+colors = require("matplotlib.colors", "report")
 
 Theme = Literal["light", "dark"]
 
@@ -49,7 +55,7 @@ def theme(name: Theme) -> Iterator[None]:
         "legend.frameon": False,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.prop_cycle": cycler(color=colours["cycle"]),
+        "axes.prop_cycle": matplotlib.cycler(color=colours["cycle"]),
         "axes.titlesize": 11,
         "axes.titlelocation": "left",
         "axes.titlepad": 10,
@@ -68,7 +74,7 @@ def theme(name: Theme) -> Iterator[None]:
 def class_colours(count: int) -> list[str]:
     """Colour of each class, from the current theme; they repeat from the ninth class on."""
     cycle = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
-    return [to_hex(cycle[k % len(cycle)]) for k in range(count)]
+    return [colors.to_hex(cycle[k % len(cycle)]) for k in range(count)]
 
 
 def class_markers(count: int) -> list[str]:
@@ -78,20 +84,24 @@ def class_markers(count: int) -> list[str]:
 
 def ink() -> str:
     """Colour of text in the current theme."""
-    return to_hex(matplotlib.rcParams["text.color"])
+    return colors.to_hex(matplotlib.rcParams["text.color"])
 
 
 def faint() -> str:
     """Colour of axes and guide lines in the current theme."""
-    return to_hex(matplotlib.rcParams["axes.edgecolor"])
+    return colors.to_hex(matplotlib.rcParams["axes.edgecolor"])
+
+
+def page_colour() -> str:
+    """Colour of the page in the current theme."""
+    return colors.to_hex(matplotlib.rcParams["axes.facecolor"])
 
 
 def diverging() -> Colormap:
     """Blue for negative, the page's own colour for zero, orange for positive."""
-    page = to_hex(matplotlib.rcParams["axes.facecolor"])
     cycle = class_colours(2)
     ends = np.array([0.0, 0.5, 1.0])
-    colours = [cycle[0], page, cycle[1]]
-    return LinearSegmentedColormap.from_list(
+    colours = [cycle[0], page_colour(), cycle[1]]
+    return colors.LinearSegmentedColormap.from_list(
         "diverging", list(zip(ends.tolist(), colours, strict=True))
     )

@@ -1,0 +1,159 @@
+"""The experiments of hong2025: Figures 1 and 2, Theorems 2, 7 and 8, and the question on images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ncollapse.papers import experiment
+from ncollapse.theory.minimisers import MODELS
+
+if TYPE_CHECKING:
+    from ncollapse.papers.hong2025.generalisation import Errors
+    from ncollapse.papers.hong2025.image_limits import LargestCounts
+    from ncollapse.papers.hong2025.minimisers import Theorem2
+    from ncollapse.papers.hong2025.phase import Phase
+
+
+def _spread(start: float, stop: float, count: int) -> tuple[float, ...]:
+    return tuple(np.linspace(start, stop, count).round(6).tolist())
+
+
+ANGLES = tuple(np.linspace(0.0, np.pi, 5).tolist())
+FEW_SIGMAS, SIGMAS = (0.08, *_spread(0.16, 1.6, 10)), _spread(0.08, 1.6, 20)
+NOISES = (0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
+SHARES = (0.05, 0.2, 0.5, 0.8, 0.95, 1.1, 1.5)
+
+
+@experiment(
+    "Where two Gaussian classes can collapse",
+    "success rate over d/n and σ at five angles, the exact boundary and the paper's bounds",
+    quick={"count": 100, "sigmas": FEW_SIGMAS, "trials": 16},
+    paper={"count": 300, "sigmas": SIGMAS, "trials": 10},
+)
+def figure1(
+    *,
+    folder: Path,
+    count: int,
+    sigmas: tuple[float, ...],
+    trials: int,
+    angles: tuple[float, ...] = ANGLES,
+    ratios: tuple[float, ...] = _spread(1.0, 2.0, 21),
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> Phase:
+    """K = 2 unit means at five angles, n = 300, d/n from 1 to 2, ten trials in each cell."""
+    from ncollapse.papers.hong2025 import phase
+
+    grid = phase.Grid(2, count, angles, sigmas, ratios, trials)
+    return phase.compute(grid, folder, workers=workers, scheduler=scheduler)
+
+
+@experiment(
+    "Where four Gaussian classes can collapse",
+    "success rate over d/n and σ with means e_k, the exact boundary and the paper's bounds",
+    quick={"count": 50, "sigmas": FEW_SIGMAS, "trials": 48},
+    paper={"count": 250, "sigmas": SIGMAS, "trials": 10},
+)
+def figure2(
+    *,
+    folder: Path,
+    count: int,
+    sigmas: tuple[float, ...],
+    trials: int,
+    ratios: tuple[float, ...] = _spread(1.0, 4.0, 31),
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> Phase:
+    """K = 4 means e_k, n = 250, d/n from 1 to 4, ten trials in each cell."""
+    from ncollapse.papers.hong2025 import phase
+
+    grid = phase.Grid(4, count, (), sigmas, ratios, trials)
+    return phase.compute(grid, folder, workers=workers, scheduler=scheduler)
+
+
+@experiment(
+    "The best test error that collapse allows",
+    "error against σ: measured, the exact curve, and the two bounds of Theorems 7 and 8",
+    quick={"count": 60, "sigmas": (0.15, 0.2, 0.4, 0.7, 1.5, 3.0), "trials": 3},
+    paper={"count": 300, "sigmas": NOISES, "trials": 10},
+)
+def theorem7(
+    *,
+    folder: Path,
+    count: int,
+    sigmas: tuple[float, ...],
+    trials: int,
+    ratios: tuple[float, ...] = (2.5, 4.0),
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> Errors:
+    """Best error of one and of two collapsed neurons, n = 300, d/n = 2.5 and 4, means ±e_1.
+
+    From d/n = 2 on collapse occurs with probability 1.
+    """
+    from ncollapse.papers.hong2025 import generalisation
+
+    return generalisation.compute(
+        count, ratios, sigmas, trials, folder, workers=workers, scheduler=scheduler
+    )
+
+
+@experiment(
+    "How many images per class can still collapse",
+    "the largest n per class that is feasible, on real digits and clothing, with certificates",
+    quick={"classes": (2,), "most": 400},
+    paper={"classes": (2, 3, 10), "most": 700},
+)
+def images(
+    *,
+    folder: Path,
+    classes: tuple[int, ...],
+    most: int,
+    sources: dict[str, str] | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> LargestCounts:
+    """The largest n per class that is feasible, for each data set, raw and centred.
+
+    The digits that an installed package carries are always there. IDX files are taken from the
+    folders in the folder that the environment variable NCOLLAPSE_DATA names, one a data set.
+    """
+    from ncollapse.papers.hong2025 import image_limits
+
+    sources = image_limits.image_sources() if sources is None else sources
+    return image_limits.compute(
+        classes, most, sources, folder, workers=workers, scheduler=scheduler
+    )
+
+
+@experiment(
+    "Minimisers of positive features",
+    "where flows end across the collapse threshold, against the closed forms",
+    quick={"shares": (0.2, 0.8, 1.1), "seeds": (0, 1)},
+    paper={},
+)
+def theorem2(
+    *,
+    num_classes: int = 3,
+    per_class: int = 4,
+    dim: int = 9,
+    shares: tuple[float, ...] = SHARES,
+    ratio: float = 1.0,
+    seeds: tuple[int, ...] = (0, 1, 2),
+    models: tuple[str, ...] = MODELS,
+) -> Theorem2:
+    """Flows of the positive-feature models on both sides of the threshold, λ_W/λ_H = ``ratio``."""
+    from ncollapse.papers.hong2025 import minimisers
+
+    return minimisers.compute(
+        num_classes=num_classes,
+        per_class=per_class,
+        dim=dim,
+        shares=shares,
+        ratio=ratio,
+        seeds=seeds,
+        models=models,
+    )

@@ -1,0 +1,77 @@
+"""Every experiment at small settings, computed once: claims, wrong theories and figures share them."""
+
+import numpy as np
+import pytest
+
+LINE = tuple(np.linspace(1.0, 2.0, 21).round(6).tolist())
+LONG_LINE = tuple(np.linspace(1.0, 4.0, 31).round(6).tolist())
+SWEPT = {
+    "hong2025.figure1": {
+        "count": 100,
+        "angles": (float(np.pi / 2),),
+        "sigmas": (0.16, 0.4),
+        "ratios": LINE,
+        "trials": 110,
+    },
+    "hong2025.figure2": {"count": 50, "sigmas": (0.08, 0.4), "ratios": LONG_LINE, "trials": 60},
+    "hong2025.theorem7": {
+        "count": 25,
+        "ratios": (2.5, 4.0),
+        "sigmas": (0.2, 0.5, 1.5),
+        "trials": 8,
+    },
+    "hong2025.images": {"classes": (2,), "most": 20},
+}
+SMALL = {
+    "hong2025.theorem2": {"shares": (0.2, 1.5), "seeds": (0, 1)},
+    "ji2022.example31": {},
+    "ji2022.figure2": {"epochs": 2_000},
+    "ji2022.rates": {},
+    "min2025.separable": {"width": 24},
+    "min2025.digits": {},
+    "mixon2022.figure1": {"sizes": (1e-1, 1e-2)},
+    "mixon2022.figure2": {"sizes": (1e-1, 1e-2)},
+    "mixon2022.final_errors": {
+        "sizes": (1e-1, 1e-2),
+        "seeds": (0, 1),
+        "optimisers": {"gd": (0.02, 2000)},
+    },
+}
+SAME_RUN = {"mixon2022.figure2": "mixon2022.figure1"}
+
+
+def write_idx(folder, name, array):
+    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, dtype=">u4").tobytes()
+    (folder / name).write_bytes(header + array.astype(np.uint8).tobytes())
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory):
+    """Twenty images a class of 3 × 3 pixels: more than nine a class cannot collapse."""
+    folder = tmp_path_factory.mktemp("data") / "tiny"
+    folder.mkdir(parents=True)
+    pixels = np.random.default_rng(5).integers(0, 256, (40, 3, 3))
+    write_idx(folder, "train-images-idx3-ubyte", pixels)
+    write_idx(folder, "train-labels-idx1-ubyte", np.arange(40) % 2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def result_of(tmp_path_factory, image_folder):
+    """A function from the name of an experiment to its result at small settings."""
+    from ncollapse.papers import experiments
+
+    known, results = experiments(), {}
+
+    def compute(name):
+        kept = SAME_RUN.get(name, name)
+        if kept not in results:
+            settings = SMALL.get(kept) or SWEPT.get(kept) or {}
+            if kept in SWEPT:
+                settings |= {"folder": tmp_path_factory.mktemp("sweep") / kept, "workers": 0}
+            if kept == "hong2025.images":
+                settings |= {"sources": {"tiny": str(image_folder)}}
+            results[kept] = known[kept](**settings)
+        return results[kept]
+
+    return compute
