@@ -39,7 +39,8 @@ def measure(
 
 
 def _print_table(measurement: Measurement, name: str) -> None:
-    title = f"{name}: {measurement.num_samples} samples, {measurement.num_classes} classes, {measurement.preset}"
+    size = f"{measurement.num_samples} samples, {measurement.num_classes} classes"
+    title = f"{name}: {size}, {measurement.preset}"
     table = Table(title=title, title_justify="left")
     table.add_column("metric", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
