@@ -25,28 +25,29 @@ def measure(
     if html is not None:
         check_writable_file("--html", html)
     with pass_progress() as progress:
-        found = measure_file(file, labels=labels, head=head, preset=preset, progress=progress)
+        measurement = measure_file(file, labels=labels, head=head, preset=preset, progress=progress)
     if html is not None:
         from ncollapse.report.measurement import write_measurement
 
-        write_measurement(found, file.name, html)
+        write_measurement(measurement, file.name, html)
     if json:
         arguments = {"file": str(file), "preset": preset}
         arguments |= {"labels": labels and str(labels), "head": head and str(head)}
-        print_json(found.to_dict(), arguments)
+        print_json(measurement.to_dict(), arguments)
     else:
-        _print_table(found, file.name)
+        _print_table(measurement, file.name)
 
 
-def _print_table(found: Measurement, name: str) -> None:
-    title = f"{name}: {found.num_samples} samples, {found.num_classes} classes, {found.preset}"
+def _print_table(measurement: Measurement, name: str) -> None:
+    size = f"{measurement.num_samples} samples, {measurement.num_classes} classes"
+    title = f"{name}: {size}, {measurement.preset}"
     table = Table(title=title, title_justify="left")
     table.add_column("metric", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("how to read it", overflow="fold")
-    for metric, value, reading in found.rows():
+    for metric, value, reading in measurement.rows():
         table.add_row(metric, f"{value:.6g}", reading)
     console = Console()
     console.print(table)
-    for metric, reason in sorted(found.undefined.items()):
+    for metric, reason in sorted(measurement.undefined.items()):
         console.print(f"[bold]{metric}[/bold]: none, {reason}", highlight=False)

@@ -107,10 +107,11 @@ class Rows:
         if self._matrix is None:
             xp = array_namespace(features)
             origin = xp.take(reference, labels, axis=0)
-            if scale != 1:
-                features, origin = features * scale, origin * scale
-            shifted = features - origin
-            squares, along = row_dots(shifted, shifted), row_dots(shifted, origin)
+            with np.errstate(over="ignore", invalid="ignore"):  # as in `_shift_block`
+                if scale != 1:
+                    features, origin = features * scale, origin * scale
+                shifted = features - origin
+                squares, along = row_dots(shifted, shifted), row_dots(shifted, origin)
         else:
             shifted = self._matrix[self.fill : self.fill + features.shape[0]]
             squares, along = _shift_in_place(features, labels, reference, shifted, scale)
