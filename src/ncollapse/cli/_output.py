@@ -81,14 +81,15 @@ def print_facts(title: str, facts: Iterable[tuple[str, str]]) -> None:
 
 
 def print_verdicts(verdicts: Iterable[Verdict]) -> None:
-    table = Table(title="Claims, measured against predicted", title_justify="left")
-    for heading in ("claim", "measured", "predicted", "verdict", "why"):
+    table = Table(title="Claims, measured against expected", title_justify="left")
+    for heading in ("claim", "measured", "expected", "verdict", "why"):
         table.add_column(heading, overflow="fold")
     for verdict in verdicts:
-        measured = "none" if verdict.measured is None else f"{verdict.measured:.6g}"
-        table.add_row(
-            verdict.claim, measured, f"{verdict.predicted:.6g}", verdict.status, verdict.reason
+        measured, expected = (
+            "none" if value is None else f"{value:.6g}"
+            for value in (verdict.measured, verdict.expected)
         )
+        table.add_row(verdict.id, measured, expected, verdict.status, verdict.reason)
     Console().print(table)
 
 

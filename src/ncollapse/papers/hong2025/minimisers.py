@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ncollapse.theory.minimisers import Minimiser, collapse_threshold, minimiser
 from ncollapse.runs import Run
+from ncollapse.theory.minimisers import Minimiser, collapse_threshold, minimiser
 from ncollapse.unconstrained import flow_upfm, theory_at_end
 
 
