@@ -25,12 +25,14 @@ def program(counts: np.ndarray, level: float) -> Problem:
 
 
 def by_cvxpy(counts: np.ndarray, level: float) -> float:
+    """Columns scaled alike and the objective by 100: Clarabel fails on (P) as it is written."""
     size, shares = len(counts), counts / counts.sum()
-    logits = cp.Variable((size, size))
-    data = cp.sum([shares[k] * (cp.log_sum_exp(logits[:, k]) - logits[k, k]) for k in range(size)])
-    norm = cp.normNuc(logits @ np.diag(np.sqrt(counts)))
-    problem = cp.Problem(cp.Minimize(data + level * norm))
-    return float(problem.solve(solver="CLARABEL"))
+    unit = np.sqrt(counts).mean()
+    scaled = cp.Variable((size, size))
+    logits = scaled @ np.diag(unit / np.sqrt(counts))
+    losses = [cp.log_sum_exp(logits[:, k]) - logits[k, k] for k in range(size)]
+    objective = shares @ cp.hstack(losses) + level * unit * cp.normNuc(scaled)
+    return float(cp.Problem(cp.Minimize(100 * objective)).solve(solver="CLARABEL")) / 100
 
 
 def timed(function, *arguments):
