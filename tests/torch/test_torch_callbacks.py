@@ -368,7 +368,6 @@ def test_lightning_stops_early_and_keeps_the_best_by_collapse(tmp_path, first):
         ({"loader": [(data()[0], data()[1] + 7)]}, Module, "labels must be 0 … 2, but row 0 is 7"),
         ({"classes": [0, 1]}, Module, "classes must name 3 label values"),
     ],
-    ids=str,
 )
 def test_lightning_checks_before_the_first_step(tmp_path, options, module, match):
     torch.manual_seed(0)
