@@ -17,11 +17,11 @@ from statistics import median
 
 import numpy as np
 from scipy.optimize import linprog
+from threadpoolctl import threadpool_limits
 
 from ncollapse.data.synthetic import gaussian_mixture
 from ncollapse.papers.hong2025 import figure1
 from ncollapse.papers.hong2025.phase import Grid, Phase
-from ncollapse.sweep._workers import one_thread
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks" / "figure1.md"
 
@@ -100,7 +100,7 @@ def linear_programs(grid: Grid, result: Phase, count: int) -> tuple[list[float],
         angle, sigma = grid.angles[i], grid.sigmas[j]
         data = gaussian_mixture(grid.means(angle), grid.count, sigma, grid.dimensions[k], generator)
         own, rest = data.of_class(0), data.of_class(1)
-        with one_thread():
+        with threadpool_limits(limits=1):
             start = time.perf_counter()
             answer = linprog(
                 np.zeros(own.shape[1]),

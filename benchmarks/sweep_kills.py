@@ -22,8 +22,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ncollapse.sweep import Grid, run_sweep
-from ncollapse.sweep._grid import cell_seed
+from ncollapse.sweep import Grid, cell_seed, run_sweep
 
 DIMS = {"sigma": [0.1, 0.5, 1.0, 2.0], "trial": range(1500)}
 PAUSE = 0.005
