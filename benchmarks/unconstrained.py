@@ -28,7 +28,8 @@ import torch
 from scipy.integrate import solve_ivp
 
 from ncollapse.flow import Rosenbrock, descend, gradient_flow
-from ncollapse.models.free_features import LayerPeeled, collapse_metrics
+from ncollapse.models import LayerPeeled
+from ncollapse.models.unconstrained import collapse_metrics
 from ncollapse.theory.layer_peeled import log_loss, log_loss_gradient
 
 TABLE = Path(__file__).parents[1] / "docs" / "benchmarks" / "unconstrained.md"

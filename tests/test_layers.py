@@ -24,7 +24,6 @@ ORDER = [
     "theory",
     "certify",
     "torch",
-    "unconstrained",
     "sweep",
     "claims",
     "report",

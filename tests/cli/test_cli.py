@@ -319,7 +319,7 @@ def test_version(capsys):
     assert out.count(".") >= 2
 
 
-def test_free_features_from_the_shell(capsys):
+def test_unconstrained_features_from_the_shell(capsys):
     shape = ["--classes", 3, "--per-class", 4]
     arguments = ["flow", "ulpm", *shape, "--dim", 5, "--until", 20, "--json"]
     status, out, err = call(capsys, *arguments)
@@ -350,7 +350,9 @@ STRENGTHS = ["--lambda-w", 1e-2, "--lambda-h", 1e-2]
         ("upfm-l2", STRENGTHS),
     ],
 )
-def test_free_features_leave_a_page_that_moves_and_the_run(capsys, tmp_path, model, options):
+def test_unconstrained_features_leave_a_page_that_moves_and_the_run(
+    capsys, tmp_path, model, options
+):
     page, run, folder = tmp_path / "run.html", tmp_path / "run.npz", tmp_path / "folder"
     outputs = ["--html", page, "--save", run, "--out", folder]
     status, out, err = call(capsys, "flow", model, *options, *outputs, "--json")

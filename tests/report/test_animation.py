@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from plotly.offline import get_plotlyjs
 
+from ncollapse.flow import flow_ulpm, flow_upfm
 from ncollapse.report import Page, Section, render
 from ncollapse.report._motion import motion
 from ncollapse.report._page import number
 from ncollapse.report.animation import animate, build_animation
-from ncollapse.report.free_features import check_page, free_features_page, write_free_features
-from ncollapse.unconstrained import flow_ulpm, flow_upfm, theory_at_end
+from ncollapse.report.unconstrained import check_page, unconstrained_page, write_unconstrained
+from ncollapse.theory.ends import theory_at_end
 
 
 class Collector(HTMLParser):
@@ -62,7 +63,7 @@ def run(request):
 @pytest.fixture(scope="module")
 def html(run, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "run.html"
-    write_free_features(run, path)
+    write_unconstrained(run, path)
     return path.read_text(encoding="utf-8")
 
 
@@ -131,7 +132,7 @@ def test_what_moves_can_be_read_and_driven_without_seeing_it(html, seen):
 
 
 def test_the_page_says_how_the_run_ended(run, html):
-    page = free_features_page(run)
+    page = unconstrained_page(run)
     assert run.stopped in page.lead
     (theory,) = (table for section in page.sections for table in section.tables)
     assert [name for name, _ in theory.rows] == list(theory_at_end(run))

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ncollapse.flow import flow_ufm, flow_ulpm, flow_upfm
 from ncollapse.report._motion import clock_of, motion, upright_simplex
-from ncollapse.unconstrained import flow_ufm, flow_ulpm, flow_upfm
 
 RUNS = {
     "ulpm, K = 3": lambda: flow_ulpm(num_classes=3, per_class=4, dim=5, seed=1),

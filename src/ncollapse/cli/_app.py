@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from ncollapse._checks import explain_missing
+from ncollapse._extras import explain_missing
 from ncollapse.cli._command import Command, Group
 from ncollapse.cli._output import INTERRUPTED
 
@@ -19,7 +19,7 @@ _HOMES = {
     "measure": ("_measure", "measure"),
     "certify": ("_certify", "certify"),
     "boundary": ("_certify", "boundary"),
-    "minimiser": ("_free", "minimiser"),
+    "minimiser": ("_unconstrained", "minimiser"),
     "reproduce": ("_reproduce", "reproduce"),
 }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ncollapse.cli import _free
+from ncollapse.cli import _unconstrained
 from ncollapse.cli._command import Command, Group
 from ncollapse.cli._output import flow_progress, print_facts, print_verdicts
 from ncollapse.cli._runs import (
@@ -81,7 +81,7 @@ def finish_relu2(context: typer.Context, run: Run, title: str) -> int:
     return finish(context, run.trajectory, run.to_dict(), make_page, show)
 
 
-app.command("ulpm", cls=Command)(_free.ulpm)
-app.command("ufm", cls=Command)(_free.ufm)
-app.command("upfm-ce", cls=Command)(_free.upfm("upfm-ce"))
-app.command("upfm-l2", cls=Command)(_free.upfm("upfm-l2"))
+app.command("ulpm", cls=Command)(_unconstrained.ulpm)
+app.command("ufm", cls=Command)(_unconstrained.ufm)
+app.command("upfm-ce", cls=Command)(_unconstrained.upfm("upfm-ce"))
+app.command("upfm-l2", cls=Command)(_unconstrained.upfm("upfm-l2"))

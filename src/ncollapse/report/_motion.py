@@ -1,4 +1,4 @@
-"""Free features in the K − 1 dimensions of their simplex, at equal steps of log log t."""
+"""Unconstrained features in the K − 1 dimensions of their simplex, at equal steps of log log t."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ncollapse._checks import prepare_folder, require
+from ncollapse._checks import prepare_folder
+from ncollapse._extras import require
 from ncollapse.report._page import Page, closeness, number
 
 HTML_NAME = "report.html"
@@ -83,7 +84,7 @@ def write_page(page: Page, out: str | Path) -> list[Path]:
 
 
 def _environment() -> Any:
-    jinja2 = require("jinja2", "report")
+    jinja2 = require("jinja2")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ncollapse.report", "templates"),
         autoescape=True,
@@ -99,7 +100,7 @@ def _environment() -> Any:
 
 def _scripts(environment: Any) -> list[str]:
     """plotly.js, as the installed plotly brings it, and what puts it to use."""
-    plotly = require("plotly.offline", "report").get_plotlyjs()
+    plotly = require("plotly.offline").get_plotlyjs()
     return [plotly, environment.get_template("animation.js").render()]
 
 

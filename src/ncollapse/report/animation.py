@@ -1,4 +1,4 @@
-"""Free features moving onto their triangle or tetrahedron, as a plotly figure."""
+"""Unconstrained features moving onto their triangle or tetrahedron, as a plotly figure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ncollapse._checks import require
+from ncollapse._extras import require
 from ncollapse.report._motion import Motion, motion
 from ncollapse.report._page import Animation, number, percent
 from ncollapse.report.style import Theme, class_colours, faint, ink, page_colour, theme
@@ -32,7 +32,7 @@ def animate(run: Run, *, frames: int = 121, look: Theme = "light") -> Any:
     ModuleNotFoundError
         plotly is not installed.
     """
-    go = require("plotly.graph_objects", "report")
+    go = require("plotly.graph_objects")
     film = _film(motion(run, frames=frames))
     shown = film.look(look)
     names = [str(place) for place in range(len(film.frames))]

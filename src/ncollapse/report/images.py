@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ncollapse._checks import require
+from ncollapse._extras import require
 from ncollapse.report._page import Illustration
 from ncollapse.report.style import Theme, theme
 
@@ -36,7 +36,7 @@ def save_figure(path: Path, size: tuple[float, float], draw: Draw) -> Path:
 
 def _png(draw: Draw, size: tuple[float, float], name: Theme) -> bytes:
     with theme(name):
-        figure = require("matplotlib.figure", "report").Figure(figsize=size)
+        figure = require("matplotlib.figure").Figure(figsize=size)
         draw(figure)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})

@@ -1,4 +1,4 @@
-"""The panels that every run of free features is drawn in: ji2022's four measures of collapse."""
+"""The panels that every run of unconstrained features is drawn in: ji2022's four measures of collapse."""
 
 PANELS = (
     ("Variation of the norms", ("nc2_equinorm_means", "nc2_equinorm_weight")),

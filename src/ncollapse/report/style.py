@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ncollapse._checks import require
+from ncollapse._extras import require
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
-matplotlib = require("matplotlib", "report")
-colors = require("matplotlib.colors", "report")
+matplotlib = require("matplotlib")
+colors = require("matplotlib.colors")
 
 Theme = Literal["light", "dark"]
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ncollapse._checks import require
+from ncollapse._extras import require
 from ncollapse.sweep._grid import Cell, name_cells
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -167,7 +167,7 @@ class OnCluster:
     """
 
     def __init__(self, job: Job, client: Any, timeout: float) -> None:
-        self.distributed = require("distributed", "sweep")
+        self.distributed = require("distributed")
         self.job, self.client, self.timeout = job, client, timeout
         self.futures: dict[Any, Task] = {}
         self.suspects: list[Task] = []
@@ -270,7 +270,7 @@ def open_pool(
     if scheduler is None and workers is not None and workers <= 1:
         yield InProcess(job)
         return
-    distributed = require("distributed", "sweep")
+    distributed = require("distributed")
     if scheduler is not None:
         with _connect(distributed, scheduler, timeout) as client:
             yield OnCluster(job, client, timeout)

@@ -3,6 +3,7 @@
 from ncollapse.theory import (
     alignment,
     boundary,
+    ends,
     generalisation,
     imbalance,
     landscape,
@@ -30,6 +31,7 @@ __all__ = [
     "alignment",
     "best_error",
     "boundary",
+    "ends",
     "forecast_alignment",
     "generalisation",
     "gordon_bound",

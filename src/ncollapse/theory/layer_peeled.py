@@ -1,4 +1,4 @@
-"""The unconstrained layer-peeled model (ji2022): cross-entropy on free features, no regularisation.
+"""The layer-peeled model (ji2022): cross-entropy on unconstrained features, no regularisation.
 
 L(W, H) = Σ_i ce(W h_i, y_i), a sum and not a mean, over N = Kn samples with n in each class
 (ji2022 (2.3); its H is the transpose of ours). Everything is computed from log L and from

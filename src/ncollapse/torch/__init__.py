@@ -14,11 +14,11 @@ from ncollapse._extras import need
 
 need("torch", "torchmetrics")
 
-from ncollapse.torch._heads import SimplexETFHead  # noqa: E402
-from ncollapse.torch._measure_model import measure_model  # noqa: E402
-from ncollapse.torch._measurement import ModelMeasurement, SeparationLaw  # noqa: E402
-from ncollapse.torch._metric import NeuralCollapse  # noqa: E402
-from ncollapse.torch._taps import FeatureTap  # noqa: E402
+from ncollapse.torch._heads import SimplexETFHead
+from ncollapse.torch._measure_model import measure_model
+from ncollapse.torch._measurement import ModelMeasurement, SeparationLaw
+from ncollapse.torch._metric import NeuralCollapse
+from ncollapse.torch._taps import FeatureTap
 
 if TYPE_CHECKING:
     from ncollapse.torch._huggingface import NeuralCollapseTrainerCallback

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ncollapse.flow import flow_upfm
 from ncollapse.runs import Run
+from ncollapse.theory.ends import theory_at_end
 from ncollapse.theory.minimisers import Minimiser, collapse_threshold, minimiser
-from ncollapse.unconstrained import flow_upfm, theory_at_end
 
 
 @dataclass(frozen=True, eq=False)

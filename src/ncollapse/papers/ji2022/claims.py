@@ -55,7 +55,7 @@ def _late_margin_ratios(result: Figure2) -> np.ndarray:
 
 def _smoothed(result: Figure2) -> np.ndarray:
     """γ̃ from the step on where L < log 2."""
-    from ncollapse.unconstrained import smoothed_margins
+    from ncollapse.theory.ends import smoothed_margins
 
     values = smoothed_margins(result.run)
     return values[~np.isnan(values)]

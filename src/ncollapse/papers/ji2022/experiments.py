@@ -83,7 +83,7 @@ class Figure2:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        from ncollapse.unconstrained import end_record
+        from ncollapse.theory.ends import end_record
 
         return {
             "flow": end_record(self.run),
@@ -111,7 +111,7 @@ class Rates:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        from ncollapse.unconstrained import end_record
+        from ncollapse.theory.ends import end_record
 
         return {"flow": end_record(self.run), "exponents": self.exponents}
 
@@ -196,9 +196,8 @@ def figure2(
     The step is taken for the mean loss, which the paper does not say: for the sum it diverges.
     The start is not printed either; ours has ‖W‖_F = ‖H‖_F = ``init``.
     """
-    from ncollapse.flow import descend
-    from ncollapse.models.free_features import LayerPeeled
-    from ncollapse.unconstrained import flow_ulpm
+    from ncollapse.flow import descend, flow_ulpm
+    from ncollapse.models import LayerPeeled
 
     run = flow_ulpm(
         num_classes=num_classes, per_class=per_class, dim=dim, seed=seed, init=init, until=until
@@ -235,7 +234,7 @@ def rates(
 
     log t and log(1/L) agree to leading order, so O(1/log t) is a power of 1.
     """
-    from ncollapse.unconstrained import flow_ulpm
+    from ncollapse.flow import flow_ulpm
 
     run = flow_ulpm(
         num_classes=num_classes, per_class=per_class, dim=dim, seed=seed, init=init, until=until

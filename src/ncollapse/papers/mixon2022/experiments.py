@@ -165,7 +165,7 @@ def figure1(
 
     The paper does not print its values of ε; these span two decades.
     """
-    from ncollapse.unconstrained import flow_ufm
+    from ncollapse.flow import flow_ufm
 
     shape: dict[str, Any] = {"num_classes": num_classes, "per_class": per_class, "dim": dim}
     runs = [flow_ufm(**shape, seed=seed, init=size, until=until) for size in sizes]
@@ -205,9 +205,8 @@ def final_errors(
     ``optimisers`` maps a name of `ncollapse.flow.descent.OPTIMISERS` to a learning rate and a number of
     epochs.
     """
-    from ncollapse.flow import descend
-    from ncollapse.models.free_features import UnconstrainedFeatures
-    from ncollapse.unconstrained import flow_ufm
+    from ncollapse.flow import descend, flow_ufm
+    from ncollapse.models import UnconstrainedFeatures
 
     chosen = optimisers or {}
     rules = ("flow", *chosen)

@@ -40,7 +40,7 @@ def shrink(value: float, strength: float, power: float) -> float:
 def linear_layers(
     counts: Counts, *, layer_decays: Sequence[float], feature_decay: float
 ) -> np.ndarray:
-    """Own logits z_kk ``(K,)`` of M linear layers above free features, squared loss, no bias.
+    """Own logits z_kk ``(K,)`` of M linear layers above unconstrained features, squared loss, no bias.
 
     min (1/2N)Σ‖W_M ⋯ W_1 h_i − e_{y_i}‖² + Σ_m λ_m/2 ‖W_m‖² + λ_H/2 Σ‖h_i‖². With
     c = λ_H Π λ_m, p = 2/(M+1), μ = N c^{1/(M+1)}/p: z_kk = σ_k/√n_k,

@@ -1,4 +1,4 @@
-"""The convex program (P) that last layers with free features minimise, and its dual (D)."""
+"""The convex program (P) that last layers with unconstrained features minimise, and its dual (D)."""
 
 from __future__ import annotations
 

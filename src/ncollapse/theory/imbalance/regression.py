@@ -1,4 +1,4 @@
-"""Regression with free features and bias: targets given by their covariance."""
+"""Regression with unconstrained features and bias: targets given by their covariance."""
 
 from __future__ import annotations
 

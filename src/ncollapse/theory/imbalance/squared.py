@@ -1,4 +1,4 @@
-"""Squared loss with free features: soft-thresholded singular values."""
+"""Squared loss with unconstrained features: soft-thresholded singular values."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The page of a run of free features: where it ended, and how it moved there."""
+"""The page of a run of unconstrained features: where it ended, and how it moved there."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ncollapse._checks import require
+from ncollapse._extras import need
 from ncollapse.report._motion import check_drawable, clock_of
 from ncollapse.report._page import Fact, Illustration, Page, Section, Table, number
 from ncollapse.report._render import render
@@ -13,7 +13,7 @@ from ncollapse.report.animation import build_animation
 from ncollapse.report.images import illustrate
 from ncollapse.report.panels import PANELS
 from ncollapse.runs import Run
-from ncollapse.unconstrained import end_record, measure_end, theory_at_end
+from ncollapse.theory.ends import end_record, measure_end, theory_at_end
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,11 +51,10 @@ def check_page(num_classes: int) -> None:
         A library that the page needs is not installed.
     """
     check_drawable(num_classes)
-    for module in ("plotly.offline", "jinja2"):
-        require(module, "report")
+    need("plotly.offline", "jinja2")
 
 
-def free_features_page(run: Run) -> Page:
+def unconstrained_page(run: Run) -> Page:
     """Everything that the page of ``run`` says, with its figures drawn; errors as `motion`."""
     setup, metrics = run.setup, measure_end(run).metrics
     title, source = _MODELS[setup.model]
@@ -91,9 +90,9 @@ def free_features_page(run: Run) -> Page:
     return Page(f"{title}: {classes} classes", lead, facts, (), sections, end_record(run), source)
 
 
-def write_free_features(run: Run, path: str | Path) -> None:
+def write_unconstrained(run: Run, path: str | Path) -> None:
     """Write the page of ``run`` to ``path`` as one self-contained HTML file."""
-    Path(path).write_text(render(free_features_page(run)), encoding="utf-8")
+    Path(path).write_text(render(unconstrained_page(run)), encoding="utf-8")
 
 
 def _curves(run: Run) -> Illustration:

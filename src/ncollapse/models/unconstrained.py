@@ -1,7 +1,8 @@
 """Models whose features are free parameters: no network in front of the classifier.
 
 One small tree each: ``weight (K, D)``, ``features (K n, D)`` sorted by class, and what else a
-model needs. They fit the interface of `ncollapse.models`, so one flow serves them all.
+model needs. They fit the interface of `ncollapse.models`, so one flow serves them all. Here: what
+they share, and mixon2022's; `LayerPeeled` and `PositiveFeatures` have modules of their own.
 """
 
 from __future__ import annotations
@@ -9,19 +10,17 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import logsumexp
 
 from ncollapse._checks import Array, check_positive
 from ncollapse.cross_entropy import sample_margins
-from ncollapse.models.base import Classification, Clock, Parameters, log_cross_entropy
+from ncollapse.models.base import Classification, Clock, Parameters
 from ncollapse.setup import Setup
 
 
-class _Balanced(Classification):
+class Unconstrained(Classification):
     """What the models here share: K classes of n samples, labels, and the metrics of ji2022 §4."""
 
     one_hot: Array
@@ -54,44 +53,8 @@ class _Balanced(Classification):
         return {**collapse_metrics(features, weight), "margin": margin}
 
 
-class LayerPeeled(_Balanced):
-    """Cross-entropy on free features, no regularisation (ji2022 (2.3), ULPM).
-
-    L = Σ_i ce(W h_i, y_i), a sum. Followed on the rescaled clock dθ/ds = −∇ log L.
-    Conserved: WᵀW − HᵀH.
-    """
-
-    name: ClassVar[str] = "ulpm"
-    clock: ClassVar[Clock] = "log_loss"
-
-    @classmethod
-    def of(cls, num_classes: int, per_class: int) -> LayerPeeled:
-        return cls(one_hot=sorted_labels(num_classes, per_class))
-
-    def setup(self, **known: Any) -> Setup:
-        return super().setup(**{"loss": "cross_entropy", **known})
-
-    def start(self, dim: int, scale: float, seed: int) -> dict[str, np.ndarray]:
-        """Gaussian directions with ‖W‖_F = ‖H‖_F = ``scale``; see `free_start` for errors."""
-        return free_start(self.num_classes, self.per_class, dim, scale, seed)
-
-    def log_loss(self, parameters: Parameters) -> jax.Array:
-        return logsumexp(log_cross_entropy(self.logits(parameters), self.one_hot))
-
-    def observe(self, parameters: Parameters) -> dict[str, jax.Array]:
-        """Also ``kkt_defect``, 1 − cos(θ, −∇L), from the distance of the two unit vectors."""
-        gradient = jax.grad(self.log_loss)(parameters)
-        size = _norm(parameters)
-        speed = _norm(gradient)
-        squares = jax.tree.map(
-            lambda p, g: jnp.sum((p / size + g / speed) ** 2), parameters, gradient
-        )
-        defect = 0.5 * sum(jax.tree.leaves(squares), start=jnp.zeros(()))
-        return {**super().observe(parameters), "kkt_defect": defect}
-
-
-class UnconstrainedFeatures(_Balanced):
-    """Squared loss with bias on free features, no regularisation (mixon2022 §2).
+class UnconstrainedFeatures(Unconstrained):
+    """Squared loss with bias on unconstrained features, no regularisation (mixon2022 §2).
 
     R = ½ Σ_i ‖W h_i + b − e_{y_i}‖². It converges exponentially, so it is followed in plain time.
     Conserved: WᵀW − HᵀH.
@@ -108,8 +71,8 @@ class UnconstrainedFeatures(_Balanced):
         return super().setup(**{"loss": "squared", "bias": True, **known})
 
     def start(self, dim: int, scale: float, seed: int) -> dict[str, np.ndarray]:
-        """mixon2022 Figure 1: ‖W‖_F = ‖H‖_F = ``scale``, b = 0; see `free_start` for errors."""
-        start = free_start(self.num_classes, self.per_class, dim, scale, seed)
+        """mixon2022 Figure 1: ‖W‖_F = ‖H‖_F = ``scale``, b = 0; see `gaussian_start` for errors."""
+        start = gaussian_start(self.num_classes, self.per_class, dim, scale, seed)
         return {**start, "bias": np.zeros(self.num_classes)}
 
     def loss(self, parameters: Parameters) -> jax.Array:
@@ -134,87 +97,7 @@ class UnconstrainedFeatures(_Balanced):
             "snc1": jnp.linalg.norm(weight @ weight.T - etf),
             "snc2": jnp.linalg.norm(features - spread) / jnp.linalg.norm(features),
             "snc3": jnp.linalg.norm(bias - 1.0 / self.num_classes),
-            "off_subspace": jnp.sqrt(off) / _norm(parameters),
-        }
-
-
-class PositiveFeatures(_Balanced):
-    """Nonnegative free features with regularisation (hong2025 (2.6) and (2.7)).
-
-    R = (1/N) Σ_i ℓ(W h_i, y_i) + λ_W/2 ‖W‖² + λ_H/2 ‖H‖², ℓ the cross-entropy or half the squared
-    distance to the label, H ≥ 0. Positivity is kept by following plain gradient flow in (W, V)
-    with H = V∘V: then H' = −4 H∘∂R/∂H, smooth, positive for ever from a positive start, with the
-    same stationary points inside the support. A projected flow would have a discontinuous field,
-    one kink for each of the N(D−1) entries that reach zero, which no stepper of high order
-    crosses at its order. The price: an entry whose gradient vanishes at zero, as in dimensions
-    that no class ends up using, decays like 1/(4 λ_H t) instead of exponentially.
-
-    Nothing is conserved: regularisation dissipates the balance.
-    """
-
-    lambda_w: Array
-    lambda_h: Array
-    name: str = eqx.field(static=True)
-    clock: ClassVar[Clock] = "time"
-
-    @classmethod
-    def of(
-        cls, name: str, num_classes: int, per_class: int, lambda_w: float, lambda_h: float
-    ) -> PositiveFeatures:
-        """``name`` is ``"upfm-ce"`` or ``"upfm-l2"``; both regularisations must be positive."""
-        if name not in ("upfm-ce", "upfm-l2"):
-            raise ValueError(f"name must be 'upfm-ce' or 'upfm-l2', but it is {name!r}")
-        return cls(
-            one_hot=sorted_labels(num_classes, per_class),
-            lambda_w=np.asarray(check_positive("lambda_w", lambda_w)),
-            lambda_h=np.asarray(check_positive("lambda_h", lambda_h)),
-            name=name,
-        )
-
-    def start(self, dim: int, scale: float, seed: int) -> dict[str, np.ndarray]:
-        """‖W‖_F = ‖H‖_F = ``scale``, W Gaussian, H half-Gaussian.
-
-        Raises ``ValueError`` for dim < K: orthogonal nonnegative means have disjoint supports.
-        """
-        if dim < self.num_classes:
-            raise ValueError(
-                f"dim must be at least the number of classes, {self.num_classes}, because "
-                f"orthogonal nonnegative means have disjoint supports, but it is {dim}"
-            )
-        start = free_start(self.num_classes, self.per_class, dim, scale, seed)
-        return {"weight": start["weight"], "roots": np.sqrt(np.abs(start["features"]))}
-
-    def features(self, parameters: Parameters) -> jax.Array:
-        return parameters["roots"] ** 2
-
-    def loss(self, parameters: Parameters) -> jax.Array:
-        logits = self.logits(parameters)
-        if self.name == "upfm-ce":
-            own = jnp.sum(logits * self.one_hot, axis=1)
-            data = jnp.mean(logsumexp(logits, axis=1) - own)
-        else:
-            data = 0.5 * jnp.mean(jnp.sum((logits - self.one_hot) ** 2, axis=1))
-        weight, features = parameters["weight"], self.features(parameters)
-        penalty = self.lambda_w * jnp.sum(weight**2) + self.lambda_h * jnp.sum(features**2)
-        return data + 0.5 * penalty
-
-    def setup(self, **known: Any) -> Setup:
-        loss = "cross_entropy" if self.name == "upfm-ce" else "squared"
-        decays = {"weight_decay": float(self.lambda_w), "feature_decay": float(self.lambda_h)}
-        return super().setup(**{"loss": loss, **decays, **known})
-
-    def invariants(self, parameters: Parameters) -> jax.Array:
-        return jnp.zeros(0)
-
-    def observe(self, parameters: Parameters) -> dict[str, jax.Array]:
-        """Also ``risk``."""
-        return {**super().observe(parameters), "risk": self.loss(parameters)}
-
-    def lift(self, parameters: Parameters) -> dict[str, np.ndarray]:
-        """``weight`` and ``features`` = V∘V."""
-        return {
-            "weight": np.asarray(parameters["weight"]),
-            "features": np.asarray(parameters["roots"]) ** 2,
+            "off_subspace": jnp.sqrt(off) / tree_norm(parameters),
         }
 
 
@@ -227,7 +110,7 @@ def sorted_labels(num_classes: int, per_class: int) -> np.ndarray:
     return np.repeat(np.eye(num_classes), per_class, axis=0)
 
 
-def free_start(
+def gaussian_start(
     num_classes: int, per_class: int, dim: int, scale: float, seed: int
 ) -> dict[str, np.ndarray]:
     """Gaussian ``weight`` and ``features``, each scaled to Frobenius norm ``scale``.
@@ -296,5 +179,6 @@ def _cosine_error(rows: jax.Array) -> jax.Array:
     return jnp.sum(errors) / (count * (count - 1))
 
 
-def _norm(tree: Any) -> jax.Array:
+def tree_norm(tree: Any) -> jax.Array:
+    """√(Σ of the squares of all entries of a tree)."""
     return jnp.sqrt(sum((jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)), jnp.zeros(())))

@@ -1,4 +1,4 @@
-"""Runs of the free-feature models: exact solutions, the far end, ensembles, optimisers, errors."""
+"""Flows of unconstrained features: exact solutions, the far end, ensembles, optimisers, errors."""
 
 import json
 from dataclasses import replace
@@ -6,20 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ncollapse.flow import Rosenbrock, Run, descend, gradient_flow
-from ncollapse.models import restore
-from ncollapse.models.free_features import LayerPeeled, UnconstrainedFeatures
+from ncollapse.flow import Rosenbrock, Run, descend, flow_ufm, flow_ulpm, flow_upfm, gradient_flow
+from ncollapse.models import LayerPeeled, UnconstrainedFeatures, restore
+from ncollapse.theory.ends import end_record, margin_ratios, smoothed_margins, theory_at_end
 from ncollapse.theory.layer_peeled import log_loss_gradient
 from ncollapse.theory.unconstrained import exact_solution, on_invariant_subspace
-from ncollapse.unconstrained import (
-    end_record,
-    flow_ufm,
-    flow_ulpm,
-    flow_upfm,
-    margin_ratios,
-    smoothed_margins,
-    theory_at_end,
-)
 
 PAPER = {"num_classes": 5, "per_class": 10, "dim": 20}
 SMALL = {"num_classes": 3, "per_class": 4, "dim": 5}

@@ -1,4 +1,4 @@
-"""``ncollapse flow {ulpm,ufm,upfm-ce,upfm-l2}`` and ``ncollapse minimiser``: free features."""
+"""``ncollapse flow {ulpm,ufm,upfm-ce,upfm-l2}`` and ``ncollapse minimiser``: unconstrained features."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ulpm(
     json: Json = False,
 ) -> int:
     """Layer-peeled model with cross-entropy (ji2022), to the end of time."""
-    from ncollapse.unconstrained import flow_ulpm
+    from ncollapse.flow import flow_ulpm
 
     _check_outputs(context, classes)
     with flow_progress("ulpm") as progress:
@@ -67,7 +67,7 @@ def ufm(
     json: Json = False,
 ) -> int:
     """Unconstrained features with squared loss and bias (mixon2022)."""
-    from ncollapse.unconstrained import flow_ufm
+    from ncollapse.flow import flow_ufm
 
     _check_outputs(context, classes)
     with flow_progress("ufm") as progress:
@@ -103,7 +103,7 @@ def upfm(name: str) -> Any:
         save: Save = None,
         json: Json = False,
     ) -> int:
-        from ncollapse.unconstrained import flow_upfm
+        from ncollapse.flow import flow_upfm
 
         _check_outputs(context, classes)
         with flow_progress(name) as progress:
@@ -149,19 +149,19 @@ def minimiser(
 
 def _check_outputs(context: typer.Context, classes: int) -> None:
     if context.params["html"] is not None or context.params["out"] is not None:
-        from ncollapse.report.free_features import check_page
+        from ncollapse.report.unconstrained import check_page
 
         check_page(classes)
     check_outputs(context.params)
 
 
 def _finish(context: typer.Context, run: Run) -> int:
-    from ncollapse.unconstrained import end_record
+    from ncollapse.theory.ends import end_record
 
     def make_page():
-        from ncollapse.report.free_features import free_features_page
+        from ncollapse.report.unconstrained import unconstrained_page
 
-        return free_features_page(run)
+        return unconstrained_page(run)
 
     record = end_record(run)
     title = f"{context.info_name}, seed {run.setup.seed}"

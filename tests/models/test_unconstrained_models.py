@@ -1,4 +1,4 @@
-"""Free-feature models: losses and gradients against literal formulas, starts, invariants."""
+"""Models of unconstrained features: losses and gradients against literal formulas, starts, invariants."""
 
 import jax
 import numpy as np
@@ -6,14 +6,10 @@ import pytest
 from scipy.special import logsumexp
 
 from ncollapse.metrics import measure
-from ncollapse.models.free_features import (
-    LayerPeeled,
-    PositiveFeatures,
-    UnconstrainedFeatures,
-    collapse_metrics,
-    sorted_labels,
-)
+from ncollapse.models import LayerPeeled, PositiveFeatures, UnconstrainedFeatures
+from ncollapse.models.unconstrained import collapse_metrics, sorted_labels
 from ncollapse.theory import layer_peeled
+from ncollapse.theory.ends import METRIC_NAMES
 from ncollapse.theory.minimisers import minimiser
 from ncollapse.theory.unconstrained import (
     Point,
@@ -21,7 +17,6 @@ from ncollapse.theory.unconstrained import (
     risk,
     strong_collapse_residuals,
 )
-from ncollapse.unconstrained import METRIC_NAMES
 
 LABELS = np.repeat(np.arange(3), 4)
 
