@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from ncollapse._checks import EXTRAS
+from ncollapse._extras import EXTRAS
 from promises import PROMISES
 
 ROOT = Path(__file__).parents[1]
@@ -100,16 +100,16 @@ def test_the_table_of_extras_is_that_of_the_package():
         assert {imports.get(name, name) for name in names} <= set(packages), extra
 
 
-def test_whatever_names_an_extra_names_the_right_one():
+def test_whatever_is_required_is_in_the_table_of_extras():
+    known = {package for packages in EXTRAS.values() for package in packages}
     calls = []
     for path in (ROOT / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "require":
-                calls.append((path.name, [getattr(word, "value", None) for word in node.args]))
-    named = [(path, words) for path, words in calls if all(isinstance(w, str) for w in words)]
-    assert len(named) > 5
-    for path, (module, extra) in named:
-        assert module.partition(".")[0] in EXTRAS[extra], path
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("require", "need"):
+                words = [word.value for word in node.args if isinstance(word, ast.Constant)]
+                calls += [(path.name, word) for word in words]
+    assert len(calls) > 10
+    assert [call for call in calls if call[1].partition(".")[0] not in known] == []
 
 
 def closure(requirements, extra):

@@ -5,10 +5,8 @@ They take arrays of any library that array-api-compat knows and return the calle
 
 from __future__ import annotations
 
-import importlib
 import tempfile
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,18 +14,6 @@ from array_api_compat import array_namespace, is_array_api_obj
 
 Array = Any
 """An array of NumPy, PyTorch, JAX or any other array-API library."""
-
-EXTRAS = {
-    "flow": ("jax", "diffrax", "equinox", "optimistix", "lineax", "optax"),
-    "images": ("mlxtend", "pooch"),
-    "sweep": ("xarray", "zarr", "dask", "distributed", "threadpoolctl"),
-    "exact": ("flint",),
-    "torch": ("torch", "torchmetrics", "lightning"),
-    "transformers": ("transformers", "accelerate"),
-    "report": ("matplotlib", "plotly", "jinja2"),
-    "files": ("safetensors", "pyarrow"),
-}
-"""The packages to import that each extra brings."""
 
 
 def check_matrix(
@@ -123,27 +109,6 @@ def check_positive(name: str, value: float) -> float:
     if not 0.0 < number < float("inf"):
         raise ValueError(f"{name} must be a positive finite number, but it is {value!r}")
     return number
-
-
-def require(module: str, extra: str) -> ModuleType:
-    """Import ``module``, or say which extra of ncollapse brings it."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
-            raise
-        raise ModuleNotFoundError(_install(module, extra), name=error.name) from error
-
-
-def explain_missing(error: ModuleNotFoundError) -> str:
-    """The same sentence for a failed import that did not go through `require`."""
-    package = (error.name or "").partition(".")[0]
-    extras = [extra for extra, packages in EXTRAS.items() if package in packages]
-    return _install(package, extras[0]) if extras else str(error)
-
-
-def _install(module: str, extra: str) -> str:
-    return f"{module} is needed for this and is not installed: pip install 'ncollapse[{extra}]'"
 
 
 def prepare_folder(out: str | Path) -> Path:
