@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ncollapse._arrays import exact
+from ncollapse._arrays import in_double
 from ncollapse._labels import check_classes, class_indices, label_vector
 
 EXAMPLE = np.zeros(1)
@@ -35,7 +35,7 @@ def test_values_are_mapped_in_the_order_of_classes():
 
 def test_strings_beside_features_of_any_library(xp):
     example = xp.asarray(np.zeros(1, dtype=np.float32))
-    with exact(example):
+    with in_double(example):
         found = class_indices(label_vector(["b", "a"], 2), 2, ("a", "b"), example)
     assert type(found) is type(example)
     assert np.asarray(found).tolist() == [1, 0]

@@ -33,7 +33,7 @@ def tiles(count: int, size: int) -> list[slice]:
 
 
 @contextmanager
-def exact(*arrays: Array) -> Iterator[None]:
+def in_double(*arrays: Array) -> Iterator[None]:
     """float64 on JAX; no gradients and no autocast on PyTorch. The caller's settings come back."""
     with ExitStack() as stack:
         if any(is_jax_array(array) for array in arrays):

@@ -45,18 +45,18 @@ def test_observed_kkt_defect_margin_and_strong_residuals_are_those_of_the_theory
     model = LayerPeeled.of(3, 4)
     weight = 3.0 * np.linalg.qr(np.random.default_rng(0).standard_normal((5, 3)))[0].T
     start = {"weight": weight, "features": np.repeat(weight, 4, axis=0) + 0.1}
-    seen = model.observe(start)
+    observed = model.observe(start)
     kkt = layer_peeled.kkt_residuals(start["weight"], start["features"])
-    assert float(seen["kkt_defect"]) == pytest.approx(1.0 - kkt.cosine, rel=1e-9)
-    assert float(seen["margin"]) == pytest.approx(kkt.margin)
+    assert float(observed["kkt_defect"]) == pytest.approx(1.0 - kkt.cosine, rel=1e-9)
+    assert float(observed["margin"]) == pytest.approx(kkt.margin)
     squared = UnconstrainedFeatures.of(3, 4)
     start = squared.start(5, 1.0, seed=3) | {"bias": np.array([0.1, 0.2, 0.4])}
     point = Point(start["weight"], start["features"], start["bias"])
     assert float(squared.loss(start)) == pytest.approx(risk(point), rel=1e-12)
-    seen = squared.observe(start)
+    observed = squared.observe(start)
     for name, value in strong_collapse_residuals(point).items():
-        assert float(seen[name]) == pytest.approx(value, rel=1e-12)
-    assert float(seen["off_subspace"]) == pytest.approx(distance_to_invariant_subspace(point))
+        assert float(observed[name]) == pytest.approx(value, rel=1e-12)
+    assert float(observed["off_subspace"]) == pytest.approx(distance_to_invariant_subspace(point))
 
 
 @pytest.mark.parametrize("name", ["upfm-ce", "upfm-l2"])

@@ -68,63 +68,67 @@ def html(run, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def seen(html):
+def parsed(html):
     collector = Collector()
     collector.feed(html)
     return collector
 
 
-def test_plotly_is_inside_once_and_nothing_is_loaded(html, seen):
+def test_plotly_is_inside_once_and_nothing_is_loaded(html, parsed):
     assert html.count(get_plotlyjs()) == 1
-    assert all(link.startswith("data:") for link in seen.links)
+    assert all(link.startswith("data:") for link in parsed.links)
     own = html.replace(get_plotlyjs(), "")
     assert not re.search(r"https?://|url\(|@import|\bfetch\(|XMLHttpRequest", own)
 
 
-def test_the_policy_lets_the_two_scripts_run_and_no_others(seen):
-    programs = [text for kind, text in seen.scripts if kind is None]
+def test_the_policy_lets_the_two_scripts_run_and_no_others(parsed):
+    programs = [text for kind, text in parsed.scripts if kind is None]
     assert len(programs) == 2
     hashes = [base64.b64encode(hashlib.sha256(p.encode()).digest()).decode() for p in programs]
     wanted = f"script-src 'sha256-{hashes[0]}' 'sha256-{hashes[1]}'"
-    assert seen.policy == f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; {wanted}"
+    assert (
+        parsed.policy == f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; {wanted}"
+    )
 
 
-def test_the_page_holds_the_frames(run, seen):
+def test_the_page_holds_the_frames(run, parsed):
     classes = run.setup.num_classes
-    (film,) = [json.loads(text) for kind, text in seen.scripts if kind == "application/json"]
+    (animation,) = [json.loads(text) for kind, text in parsed.scripts if kind == "application/json"]
     wanted = motion(run)
-    assert len(film["frames"]) == len(film["labels"]) == len(wanted.clock)
-    kinds = {trace["type"] for look in ("light", "dark") for trace in film[look]["data"]}
+    assert len(animation["frames"]) == len(animation["labels"]) == len(wanted.clock)
+    kinds = {trace["type"] for colours in ("light", "dark") for trace in animation[colours]["data"]}
     assert kinds == {"scatter" if classes == 3 else "scatter3d"}
-    names = [film["light"]["data"][place]["name"] for place in film["moving"]]
+    names = [animation["light"]["data"][place]["name"] for place in animation["moving"]]
     assert names == [*(f"class {k}" for k in range(classes)), "class means", "rows of W"]
     for place in (0, 40, -1):
         *features, means, rows = (
             np.array([trace[axis] for axis in "xyz"[: classes - 1]], float).T
-            for trace in film["frames"][place]
+            for trace in animation["frames"][place]
         )
         np.testing.assert_allclose(np.concatenate(features), wanted.features[place], atol=6e-5)
         np.testing.assert_allclose(means, wanted.means[place], atol=6e-5)
         np.testing.assert_allclose(rows[1::3], wanted.classifier[place], atol=6e-5)
         assert np.isnan(rows[2::3]).all()
         assert not rows[0::3].any()
-    assert film["labels"][0].startswith("t = 0 · log(1/L) = ")
+    assert animation["labels"][0].startswith("t = 0 · log(1/L) = ")
     level = number(float(run.log_inverse_loss[-1]))
-    assert f"log(1/L) = {level} " in film["labels"][-1]
-    assert film["light"]["data"][1]["marker"] != film["dark"]["data"][1]["marker"]
+    assert f"log(1/L) = {level} " in animation["labels"][-1]
+    assert animation["light"]["data"][1]["marker"] != animation["dark"]["data"][1]["marker"]
 
 
 def test_nothing_leaves_the_axes(run):
-    film = build_animation(run)
-    layout = film.light["layout"]
+    animation = build_animation(run)
+    layout = animation.light["layout"]
     for axis in "xyz"[: run.setup.num_classes - 1]:
         low, high = layout.get("scene", layout)[f"{axis}axis"]["range"]
-        values = [v for rows in film.frames for row in rows for v in row[axis] if v is not None]
+        values = [
+            v for rows in animation.frames for row in rows for v in row[axis] if v is not None
+        ]
         assert low < min(values) < max(values) < high
 
 
-def test_what_moves_can_be_read_and_driven_without_seeing_it(html, seen):
-    labelled = {given["aria-label"] for given in seen.attributes if "aria-label" in given}
+def test_what_moves_can_be_read_and_driven_without_seeing_it(html, parsed):
+    labelled = {given["aria-label"] for given in parsed.attributes if "aria-label" in given}
     assert "Time" in labelled
     assert any("distance to their own corners goes from" in label for label in labelled)
     assert '<button type="button">Play</button>' in html
@@ -141,12 +145,12 @@ def test_the_page_says_how_the_run_ended(run, html):
 
 
 def test_the_figure_for_notebooks_has_a_slider_a_button_and_the_same_frames(run):
-    figure, film = animate(run, frames=7), build_animation(run, frames=7)
+    figure, animation = animate(run, frames=7), build_animation(run, frames=7)
     assert len(figure.frames) == len(figure.layout.sliders[0].steps) == 7
     assert [button.label for button in figure.layout.updatemenus[0].buttons] == ["Play", "Pause"]
     assert figure.layout.sliders[0].steps[0].label == "−∞"
-    for frame, rows in zip(figure.frames, film.frames, strict=True):
-        assert list(frame.traces) == film.moving
+    for frame, rows in zip(figure.frames, animation.frames, strict=True):
+        assert list(frame.traces) == animation.moving
         assert [list(trace.x) for trace in frame.data] == [row["x"] for row in rows]
 
 
@@ -157,17 +161,17 @@ def test_positive_features_are_said_to_end_on_a_frame_that_is_a_simplex_once_cen
 
 def test_large_classes_are_drawn_in_part_with_means_of_all(run, monkeypatch):
     monkeypatch.setattr("ncollapse.report.animation._MOST_DRAWN", 2)
-    film, seen = build_animation(run, frames=3), motion(run, frames=3)
-    assert len(film.frames[0][0]["x"]) == 2
-    assert film.frames[-1][-2]["x"] == pytest.approx(seen.means[-1, :, 0], abs=6e-5)
-    assert "first 2 features" in film.caption
+    animation, parsed = build_animation(run, frames=3), motion(run, frames=3)
+    assert len(animation.frames[0][0]["x"]) == 2
+    assert animation.frames[-1][-2]["x"] == pytest.approx(parsed.means[-1, :, 0], abs=6e-5)
+    assert "first 2 features" in animation.caption
 
 
 def test_words_of_an_animation_are_never_markup(run):
     hostile = '</script><script>alert("x")</script>'
-    film = build_animation(run, frames=3)
-    film = replace(film, title=hostile, caption=hostile, labels=[hostile] * 3)
-    html = render(Page("t", "l", sections=[Section("s", "", animations=[film])]))
+    animation = build_animation(run, frames=3)
+    animation = replace(animation, title=hostile, caption=hostile, labels=[hostile] * 3)
+    html = render(Page("t", "l", sections=[Section("s", "", animations=[animation])]))
     assert hostile not in html
     assert html.count("<script") == 3 + get_plotlyjs().count("<script")
 

@@ -59,36 +59,36 @@ def test_the_simplex_is_one_and_stands_upright(classes):
 
 @pytest.mark.parametrize(("frame", "state"), [(0, 0), (-1, -1)])
 def test_first_and_last_frames_are_the_literal_transcription(run, frame, state):
-    seen = motion(run, frames=9)
+    moved = motion(run, frames=9)
     features, rows, outside = literal(run, state)
-    np.testing.assert_allclose(seen.features[frame], features, atol=1e-9)
-    np.testing.assert_allclose(seen.classifier[frame], rows, atol=1e-9)
-    assert seen.outside[frame] == pytest.approx(outside, rel=1e-6, abs=1e-12)
+    np.testing.assert_allclose(moved.features[frame], features, atol=1e-9)
+    np.testing.assert_allclose(moved.classifier[frame], rows, atol=1e-9)
+    assert moved.outside[frame] == pytest.approx(outside, rel=1e-6, abs=1e-12)
     per_class = run.setup.per_class
-    assert seen.means.shape[1] == run.setup.num_classes
-    np.testing.assert_allclose(seen.means[frame][1], features[per_class : 2 * per_class].mean(0))
-    target = np.repeat(seen.ideal, per_class, axis=0)
+    assert moved.means.shape[1] == run.setup.num_classes
+    np.testing.assert_allclose(moved.means[frame][1], features[per_class : 2 * per_class].mean(0))
+    target = np.repeat(moved.ideal, per_class, axis=0)
     near = np.mean(np.sum((features - target) ** 2, axis=1))
-    assert seen.distance[frame] == pytest.approx(np.sqrt(near + outside), rel=1e-6, abs=1e-9)
+    assert moved.distance[frame] == pytest.approx(np.sqrt(near + outside), rel=1e-6, abs=1e-9)
 
 
 def test_features_end_on_the_vertices_and_start_far_from_them(run):
-    seen = motion(run)
-    target = np.repeat(seen.ideal, run.setup.per_class, axis=0)
-    gaps = np.linalg.norm(seen.features - target, axis=2).max(axis=1)
+    moved = motion(run)
+    target = np.repeat(moved.ideal, run.setup.per_class, axis=0)
+    gaps = np.linalg.norm(moved.features - target, axis=2).max(axis=1)
     assert gaps[-1] < 0.05 < 0.8 < gaps[0]
-    assert seen.distance[-1] < 0.05 < 0.8 < seen.distance[0]
-    assert np.abs(seen.classifier[-1] - seen.ideal).max() < 0.05
+    assert moved.distance[-1] < 0.05 < 0.8 < moved.distance[0]
+    assert np.abs(moved.classifier[-1] - moved.ideal).max() < 0.05
 
 
 def test_frames_are_even_in_log_log_time_from_zero_to_the_end(run):
-    seen, path = motion(run, frames=30), run
-    assert np.ptp(np.diff(seen.clock)) < 1e-12
-    assert seen.log_time[0] == -np.inf
-    assert seen.log_time[-1] == pytest.approx(path.log_time[-1])
-    assert seen.log_inverse_loss[-1] == path.log_inverse_loss[-1]
-    assert seen.log_inverse_loss[0] <= path.log_inverse_loss[0]
-    np.testing.assert_allclose(clock_of(seen.log_time), seen.clock, rtol=1e-12, atol=1e-15)
+    moved, path = motion(run, frames=30), run
+    assert np.ptp(np.diff(moved.clock)) < 1e-12
+    assert moved.log_time[0] == -np.inf
+    assert moved.log_time[-1] == pytest.approx(path.log_time[-1])
+    assert moved.log_inverse_loss[-1] == path.log_inverse_loss[-1]
+    assert moved.log_inverse_loss[0] <= path.log_inverse_loss[0]
+    np.testing.assert_allclose(clock_of(moved.log_time), moved.clock, rtol=1e-12, atol=1e-15)
 
 
 def test_the_clock_is_defined_early_and_is_log_log_time_late():

@@ -70,15 +70,15 @@ class _Comparison:
 def judge(claim: Claim, result: Any) -> Verdict:
     """Measure ``claim`` on ``result`` and compare: see `Relation` and `Verdict`."""
     measured = claim.measure(result)
-    found: _Comparison | None = None
+    comparison: _Comparison | None = None
     if isinstance(measured, Missing):
         status: Status = "not measured"
         reason = str(measured)
     else:
         expected = claim.expected(result) if callable(claim.expected) else claim.expected
         tolerance = claim.tolerance(result) if callable(claim.tolerance) else claim.tolerance
-        found = _compare(claim.relation, measured, expected, tolerance)
-        status, reason = ("holds" if found.holds else "fails"), found.words
+        comparison = _compare(claim.relation, measured, expected, tolerance)
+        status, reason = ("holds" if comparison.holds else "fails"), comparison.words
     if status == "fails" and claim.corrected:
         status = "fails as printed"
         reason += f"; {claim.corrected} is the corrected claim"
@@ -94,10 +94,10 @@ def judge(claim: Claim, result: Any) -> Verdict:
         claim.relation.value,
         status,
         reason,
-        None if found is None else found.measured,
-        None if found is None else found.expected,
-        None if found is None else found.tolerance,
-        None if found is None else found.resolution,
+        None if comparison is None else comparison.measured,
+        None if comparison is None else comparison.expected,
+        None if comparison is None else comparison.tolerance,
+        None if comparison is None else comparison.resolution,
         "" if claim.wrong is None else claim.wrong.theory,
     )
 

@@ -75,7 +75,7 @@ def descend(
     if epochs < done + 1:
         raise ValueError(f"epochs must be at least {done + 1}, but it is {epochs}")
     check_positive("scale", scale)
-    rule, advance, look = _compiled_training(
+    rule, advance, observe = _compiled_training(
         optimiser, check_positive("learning_rate", learning_rate)
     )
     with jax.enable_x64(True):
@@ -86,7 +86,7 @@ def descend(
         began = time.perf_counter()
         parameters: Any = jax.tree.map(jnp.asarray, start)
         carry = (parameters, rule.init(parameters))
-        first = jax.tree.map(np.asarray, look(model, carry[0]))
+        first = jax.tree.map(np.asarray, observe(model, carry[0]))
         history = [{"s": 0.0, "parameters": start, **first}]
         if resume is not None:
             check_resumed(resume, setup, start, without=("epochs", "records"))
@@ -99,10 +99,10 @@ def descend(
                 if mark <= done:
                     continue
                 later = advance(model, scale, int(mark - done), carry)
-                seen = jax.tree.map(np.asarray, look(model, later[0]))
-                _check_level(float(seen["log_inverse_loss"]), int(mark), learning_rate)
+                record = jax.tree.map(np.asarray, observe(model, later[0]))
+                _check_level(float(record["log_inverse_loss"]), int(mark), learning_rate)
                 carry, done = later, int(mark)
-                history.append({"s": float(mark), "parameters": carry[0], **seen})
+                history.append({"s": float(mark), "parameters": carry[0], **record})
         except KeyboardInterrupt:
             if len(history) == 1:
                 raise
@@ -122,7 +122,7 @@ def descend(
 
 @cache
 def _compiled_training(optimiser: str, learning_rate: float) -> tuple[Any, Any, Any]:
-    """The rule, ``count`` epochs of it, and a look at the model: compiled once a shape."""
+    """The rule, ``count`` epochs of it, and what is recorded of the model: compiled once a shape."""
     rule = OPTIMISERS[optimiser](learning_rate)
 
     def run(model: Any, scale: Any, count: Any, carry: Any) -> Any:

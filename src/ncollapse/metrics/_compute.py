@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ncollapse._arrays import exact, host_view, is_array, like
+from ncollapse._arrays import host_view, in_double, is_array, like
 from ncollapse._checks import Array
 from ncollapse.metrics._frame import UndefinedMetricError, check_bias, matching_weight, weight_rows
 from ncollapse.metrics.registry import METRICS, preset_names
@@ -38,7 +38,7 @@ def compute_or_explain(
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Values by metric name, and for the metrics without a value the reason."""
     summary = summary.converted(host_view)
-    with exact(summary.means):
+    with in_double(summary.means):
         return _compute(summary, preset_names(preset), weight, bias, samples)
 
 

@@ -46,9 +46,9 @@ class Frame:
         return tiles(self.count, TILE)
 
     def rows(self, tile: slice) -> Array:
-        found = double(self.array[tile, :])
-        found = found if self.offset is None else found - self.offset[None, :]
-        return found if self.scale is None else found * self.scale[tile][:, None]
+        rows = double(self.array[tile, :])
+        rows = rows if self.offset is None else rows - self.offset[None, :]
+        return rows if self.scale is None else rows * self.scale[tile][:, None]
 
     def all(self) -> Array:
         """Every row: for few classes only."""
@@ -58,11 +58,11 @@ class Frame:
     def squares(self) -> Array:
         """Squared norms ``(K,)``."""
         xp = array_namespace(self.array)
-        found = []
+        squares = []
         for tile in self.tiles():
             rows = self.rows(tile)
-            found.append(row_dots(rows, rows))
-        return xp.concat(found)
+            squares.append(row_dots(rows, rows))
+        return xp.concat(squares)
 
     @cached_property
     def norms(self) -> Array:
@@ -192,17 +192,17 @@ def check_bias(summary: ClassSummary, bias: Array | None) -> Array:
     xp = array_namespace(summary.means)
     if bias is None:
         return xp.zeros_like(summary.class_variances)
-    found = like(bias, summary.means)
-    if tuple(found.shape) != (summary.num_classes,):
+    values = like(bias, summary.means)
+    if tuple(values.shape) != (summary.num_classes,):
         raise ValueError(
-            f"bias must have shape ({summary.num_classes},), but its shape is {tuple(found.shape)}"
+            f"bias must have shape ({summary.num_classes},), but its shape is {tuple(values.shape)}"
         )
-    if not xp.isdtype(found.dtype, "real floating"):
+    if not xp.isdtype(values.dtype, "real floating"):
         raise TypeError(
-            f"bias must hold real floating-point numbers, but its dtype is {found.dtype}"
+            f"bias must hold real floating-point numbers, but its dtype is {values.dtype}"
         )
-    check_finite("bias", found)
-    return double(found)
+    check_finite("bias", values)
+    return double(values)
 
 
 def scalar(value: Array) -> float:

@@ -110,8 +110,8 @@ def _distances(a: Array, b: Array, squares: Array, own: Array, other: Array) -> 
         return squares
     rows, columns = np.nonzero(to_numpy(small))
     if len(rows) > 4 * (a.shape[0] + b.shape[0]):
-        found = [_row_distances(a[i : i + 1, :], b) for i in range(a.shape[0])]
-        return xp.where(small, xp.stack(found), squares)
+        distances = [_row_distances(a[i : i + 1, :], b) for i in range(a.shape[0])]
+        return xp.where(small, xp.stack(distances), squares)
     difference = xp.take(a, like(rows, a), axis=0) - xp.take(b, like(columns, a), axis=0)
     host = np.zeros(tuple(squares.shape))
     host[rows, columns] = to_numpy(row_dots(difference, difference))

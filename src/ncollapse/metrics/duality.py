@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from ncollapse._arrays import exact, row_dots, to_numpy
+from ncollapse._arrays import in_double, row_dots, to_numpy
 from ncollapse._checks import Array
 from ncollapse.metrics._frame import (
     Frame,
@@ -31,7 +31,7 @@ from ncollapse.stats import ClassSummary
 )
 def nc3_alignment(summary: ClassSummary, weight: Array | Frame) -> float:
     """‖WM̄ᵀ/‖WM̄ᵀ‖_F − C_K/√(K−1)‖_F, uncentred means (hong2025 (3.3))."""
-    with exact(summary.means):
+    with in_double(summary.means):
         return gram_distance(matching_weight(summary, weight), uncentred_means(summary), "etf")
 
 
@@ -45,7 +45,7 @@ def nc3_alignment_centred(summary: ClassSummary, weight: Array | Frame) -> float
 
     Moving all features by one vector changes `nc3_alignment` but not this.
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         return gram_distance(matching_weight(summary, weight), centred_means(summary), "etf")
 
 
@@ -60,7 +60,7 @@ def nc3_duality(summary: ClassSummary, weight: Array | Frame) -> float:
     min2025 states it of the projected means C_K M̄, which are the centred ones;
     `nc3_projected_directions` leaves the lengths of the means out.
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         return _frobenius_distance(matching_weight(summary, weight), centred_means(summary))
 
 
@@ -77,7 +77,7 @@ def nc3_projected_directions(summary: ClassSummary, weight: Array | Frame) -> fl
     to W by s_k = ⟨C_K e_k, Wφ_k⟩/(1 − 1/K), which is exact for an orthogonal frame; negative
     ones are 0.
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         rows = matching_weight(summary, weight)
         units = unit_frame(uncentred_means(summary))
         rows.require_classes()
@@ -100,7 +100,7 @@ def nc3_projected_directions(summary: ClassSummary, weight: Array | Frame) -> fl
 )
 def nc3_average(summary: ClassSummary, weight: Array | Frame) -> float:
     """avg_k ‖unit(μ_k − μ_G) − unit(w_k)‖ (ji2022 §4)."""
-    with exact(summary.means):
+    with in_double(summary.means):
         rows, means = matching_weight(summary, weight), centred_means(summary)
         rows.require_directions()
         means.require_directions()
@@ -136,15 +136,15 @@ def nc3_uniform(summary: ClassSummary, weight: Array | Frame) -> float:
 
 def class_cosines(summary: ClassSummary, weight: Array | Frame) -> np.ndarray:
     """cos(w_k, μ_k − μ_G) for every class with samples."""
-    with exact(summary.means):
+    with in_double(summary.means):
         rows, means = matching_weight(summary, weight), centred_means(summary)
         rows.require_directions()
         means.require_directions()
-        found = [
+        cosines = [
             to_numpy(row_dots(rows.rows(t), means.rows(t)) / (rows.norms[t] * means.norms[t]))
             for t in means.tiles()
         ]
-        return np.clip(np.concatenate(found), -1.0, 1.0)
+        return np.clip(np.concatenate(cosines), -1.0, 1.0)
 
 
 @metric("largest angle between the spaces of W and means, radians; 0: same space", needs="both")
@@ -154,7 +154,7 @@ def nc3_principal_angle(summary: ClassSummary, weight: Array | Frame) -> float:
     From sines where small and cosines where large. When the ranks differ, the angle is the largest
     between the smaller space and the larger one.
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         rows, means = matching_weight(summary, weight), centred_means(summary)
         rows.require_nonzero()
         means.require_nonzero()
@@ -179,7 +179,7 @@ def nc3_centre_logits(
     summary: ClassSummary, weight: Array | Frame, bias: Array | None = None
 ) -> float:
     """‖Wμ_G + b‖₂, the logits of the centre: 0 when the bias undoes the centre (Zhu 2021)."""
-    with exact(summary.means):
+    with in_double(summary.means):
         xp = array_namespace(summary.means)
         offset = summary.occupied_rows(check_bias(summary, bias))
         rows = matching_weight(summary, weight)

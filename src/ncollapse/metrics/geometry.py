@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from array_api_compat import array_namespace
 
-from ncollapse._arrays import exact, to_numpy
+from ncollapse._arrays import in_double, to_numpy
 from ncollapse._checks import Array
 from ncollapse.metrics._frame import (
     Frame,
@@ -32,7 +32,7 @@ from ncollapse.stats import ClassSummary
 )
 def nc2_equinorm_means(summary: ClassSummary) -> float:
     """std_k/avg_k of ‖μ_k − μ_G‖, population standard deviation (papyan2020; ji2022 §4)."""
-    with exact(summary.means):
+    with in_double(summary.means):
         return _equinorm(centred_means(summary))
 
 
@@ -44,7 +44,7 @@ def nc2_equinorm_means(summary: ClassSummary) -> float:
 def nc2_equinorm_weight(weight: Array | Frame) -> float:
     """std_k/avg_k of ‖w_k‖, population standard deviation (papyan2020; ji2022 §4)."""
     frame = weight_rows(weight)
-    with exact(frame.array):
+    with in_double(frame.array):
         return _equinorm(frame)
 
 
@@ -56,7 +56,7 @@ def nc2_equiangular_means(summary: ClassSummary) -> float:
     """avg_{k≠l} |cos(μ_k − μ_G, μ_l − μ_G) + 1/(K−1)|, the modulus inside (papyan2020; ji2022
     §4).
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         return cosine_statistics(centred_means(summary)).deviation
 
 
@@ -68,7 +68,7 @@ def nc2_equiangular_means(summary: ClassSummary) -> float:
 def nc2_equiangular_weight(weight: Array | Frame) -> float:
     """avg_{k≠l} |cos(w_k, w_l) + 1/(K−1)|, the modulus inside (papyan2020; ji2022 §4)."""
     frame = weight_rows(weight)
-    with exact(frame.array):
+    with in_double(frame.array):
         return cosine_statistics(frame).deviation
 
 
@@ -77,7 +77,7 @@ def nc2_coherence_means(summary: ClassSummary) -> float:
     """max_{k≠l} |cos(μ_k − μ_G, μ_l − μ_G)|; 1/(K−1) for a simplex ETF, never less (Welch's
     bound).
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         return cosine_statistics(centred_means(summary)).coherence
 
 
@@ -89,13 +89,13 @@ def nc2_coherence_means(summary: ClassSummary) -> float:
 def nc2_coherence_weight(weight: Array | Frame) -> float:
     """max_{k≠l} |cos(w_k, w_l)|."""
     frame = weight_rows(weight)
-    with exact(frame.array):
+    with in_double(frame.array):
         return cosine_statistics(frame).coherence
 
 
 def closest_pair(summary: ClassSummary) -> tuple[tuple[int, int], float]:
     """The pair of class indices whose centred means have the largest cosine, and that cosine."""
-    with exact(summary.means):
+    with in_double(summary.means):
         pairs = cosine_statistics(centred_means(summary))
         return pairs.closest, pairs.closest_cosine
 
@@ -110,7 +110,7 @@ def minority_collapse_angle(summary_or_weight: ClassSummary | Array | Frame) -> 
         frame = centred_means(summary_or_weight)
     else:
         frame = weight_rows(summary_or_weight)
-    with exact(frame.array):
+    with in_double(frame.array):
         closest = cosine_statistics(frame).closest
         left, right = (frame.classes.index(k) for k in closest)
         xp = array_namespace(frame.array)
@@ -122,7 +122,7 @@ def minority_collapse_angle(summary_or_weight: ClassSummary | Array | Frame) -> 
 @metric("distance of centred means from a simplex ETF; 0: simplex")
 def nc2_etf_means(summary: ClassSummary) -> float:
     """‖G/‖G‖_F − C_K/√(K−1)‖_F, G the Gram matrix of the centred means (Zhu 2021)."""
-    with exact(summary.means):
+    with in_double(summary.means):
         frame = centred_means(summary)
         return gram_distance(frame, frame, "etf")
 
@@ -130,7 +130,7 @@ def nc2_etf_means(summary: ClassSummary) -> float:
 @metric("distance of uncentred means from a simplex ETF; 0: simplex")
 def nc2_etf_uncentred_means(summary: ClassSummary) -> float:
     """‖G/‖G‖_F − C_K/√(K−1)‖_F, G the Gram matrix of the uncentred means."""
-    with exact(summary.means):
+    with in_double(summary.means):
         frame = uncentred_means(summary)
         return gram_distance(frame, frame, "etf")
 
@@ -143,7 +143,7 @@ def nc2_etf_uncentred_means(summary: ClassSummary) -> float:
 def nc2_etf_weight(weight: Array | Frame) -> float:
     """‖WWᵀ/‖WWᵀ‖_F − C_K/√(K−1)‖_F (Zhu 2021; hong2025 (3.3) ``NC_{2,W}``)."""
     frame = weight_rows(weight)
-    with exact(frame.array):
+    with in_double(frame.array):
         return gram_distance(frame, frame, "etf")
 
 
@@ -154,7 +154,7 @@ def nc2_etf_weight(weight: Array | Frame) -> float:
 )
 def nc2_orthogonal_means(summary: ClassSummary) -> float:
     """‖G/‖G‖_F − I/√K‖_F, G the Gram matrix of the uncentred means (hong2025 (3.3) ``NC_{2,H̄}``)."""
-    with exact(summary.means):
+    with in_double(summary.means):
         frame = uncentred_means(summary)
         return gram_distance(frame, frame, "orthogonal")
 
@@ -162,7 +162,7 @@ def nc2_orthogonal_means(summary: ClassSummary) -> float:
 @metric("the same for their directions only; 0: orthogonal", collapsed=None, presets=("min2025",))
 def nc2_orthogonal_directions(summary: ClassSummary) -> float:
     """The same for the unit vectors μ_k/‖μ_k‖, whose lengths do not matter (min2025, claim 2)."""
-    with exact(summary.means):
+    with in_double(summary.means):
         frame = unit_frame(uncentred_means(summary))
         return gram_distance(frame, frame, "orthogonal")
 
@@ -176,7 +176,7 @@ def nc2_negative_part(summary: ClassSummary) -> float:
     """‖min(Φ, 0)‖_F/‖Φ‖_F for the unit uncentred means Φ: 0 for a nonnegative frame (min2025,
     claim 2).
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         frame = unit_frame(uncentred_means(summary))
         xp = array_namespace(frame.array)
         total = 0.0
@@ -193,7 +193,7 @@ def nc2_nearest_etf_means(summary: ClassSummary) -> float:
     By the polar decomposition this is √Σ_i (σ_i/‖M‖_F − 1/√(K−1))² over the K−1 largest singular
     values. For D < K − 1 no simplex ETF fits in R^D, and the distance is to those of R^{K−1}.
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         frame = centred_means(summary)
         frame.require_classes()
         singular = singular_values(frame)[: frame.count - 1] / frame.frobenius
@@ -213,14 +213,14 @@ def gnc2_log(summary: ClassSummary) -> float:
     −½ log(2K/(K−1)) for a simplex ETF, the least value when K ≤ D + 1. Undefined when two
     directions coincide.
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         return _finite_log(centred_means(summary))[0]
 
 
 @metric("spread of the log kernel over pairs; 0: all pairs equally far", presets=("wu2024",))
 def gnc2_log_spread(summary: ClassSummary) -> float:
     """Standard deviation over pairs of log 1/‖u_k − u_l‖: 0 for a simplex ETF (wu2024, GNC2)."""
-    with exact(summary.means):
+    with in_double(summary.means):
         return _finite_log(centred_means(summary))[1]
 
 
@@ -231,14 +231,14 @@ def gnc2_log_spread(summary: ClassSummary) -> float:
 )
 def gnc2_distance(summary: ClassSummary) -> float:
     """avg_{k≠l} ‖u_k − u_l‖, the distance kernel with its sign turned (Liu 2023)."""
-    with exact(summary.means):
+    with in_double(summary.means):
         return distance_statistics(centred_means(summary)).distance_mean
 
 
 @metric("relative spread of those distances; 0: all pairs equally far", presets=("wu2024",))
 def gnc2_distance_spread(summary: ClassSummary) -> float:
     """std/avg over pairs of ‖u_k − u_l‖: 0 for a simplex ETF."""
-    with exact(summary.means):
+    with in_double(summary.means):
         pairs = distance_statistics(centred_means(summary))
         if not pairs.distance_mean > 0:
             raise UndefinedMetricError("centred class means: all directions coincide")
@@ -252,7 +252,7 @@ def gnc2_riesz(summary: ClassSummary, exponent: float = 1.0) -> float:
     s → 0 gives `gnc2_log`; s = D − 2 is the Coulomb kernel and does not overflow here.
     Undefined when two directions coincide and s > 0.
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         return riesz_energy(centred_means(summary), exponent)
 
 

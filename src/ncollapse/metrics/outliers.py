@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array_api_compat import array_namespace
 
-from ncollapse._arrays import double, exact, like, working
+from ncollapse._arrays import double, in_double, like, working
 from ncollapse._checks import Array, check_features, check_finite
 from ncollapse.metrics._frame import (
     UndefinedMetricError,
@@ -24,7 +24,7 @@ def nc5(summary: ClassSummary, outlier_mean: Array) -> float:
     ``outlier_mean`` (D,) is the mean feature of the outliers. Undefined when it or a class mean
     is zero.
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         xp = array_namespace(summary.means)
         other = double(like(outlier_mean, summary.means))
         if tuple(other.shape) != (summary.num_features,):
@@ -55,7 +55,7 @@ def neco_scores(
     score is multiplied by their maximum, as in the paper. A sample at the mean scores 0.
     """
     check_features(features)
-    with exact(summary.means):
+    with in_double(summary.means):
         xp = array_namespace(summary.means)
         count = len(summary.occupied) - 1 if dim is None else dim
         if not 1 <= count <= summary.num_features:
@@ -88,7 +88,7 @@ def nci_scores(
     μ_G is the mean of the class means. A sample at μ_G scores α‖h‖₁.
     """
     check_features(features)
-    with exact(summary.means):
+    with in_double(summary.means):
         xp = array_namespace(summary.means)
         rows = matching_weight(summary, weight)
         if rows.count < summary.num_classes:
@@ -110,11 +110,11 @@ def _sample_mean(summary: ClassSummary) -> Array:
 
 
 def _shifted(summary: ClassSummary, features: Array, centre: Array) -> Array:
-    found = double(working(like(features, summary.means)))
-    if found.shape[1] != summary.num_features:
+    rows = double(working(like(features, summary.means)))
+    if rows.shape[1] != summary.num_features:
         raise ValueError(
             f"features must have {summary.num_features} columns, "
-            f"but their shape is {tuple(found.shape)}"
+            f"but their shape is {tuple(rows.shape)}"
         )
-    check_finite("features", found)
-    return found - centre[None, :]
+    check_finite("features", rows)
+    return rows - centre[None, :]

@@ -107,9 +107,9 @@ def _nrc3(rows: np.ndarray, outputs: np.ndarray) -> tuple[float, float]:
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
     candidates = [grid[best]]
     if high > low:
-        found = minimize_scalar(
+        minimum = minimize_scalar(
             distance, bounds=(low, high), method="bounded", options={"xatol": 1e-14}
         )
-        candidates.append(float(found.x))  # pyright: ignore[reportAttributeAccessIssue]
+        candidates.append(float(minimum.x))  # pyright: ignore[reportAttributeAccessIssue]
     root = min(candidates, key=distance)
     return float(root**2), distance(root)

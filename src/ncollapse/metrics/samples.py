@@ -12,8 +12,8 @@ from array_api_compat import array_namespace
 from ncollapse._arrays import (
     add_at,
     double,
-    exact,
     host_view,
+    in_double,
     like,
     row_dots,
     tiles,
@@ -74,7 +74,7 @@ class SampleStats:
     ) -> None:
         self.summary = summary
         self._weight = self._bias = None
-        with exact(summary.means):
+        with in_double(summary.means):
             if weight is not None:
                 matching_weight(summary, weight)
                 self._weight = like(weight, summary.means)
@@ -107,7 +107,7 @@ class SampleStats:
                 f"features must have {self.summary.num_features} columns, "
                 f"but their shape is {tuple(features.shape)}"
             )
-        with exact(self.summary.means):
+        with in_double(self.summary.means):
             features = like(host_view(working(features)), self.summary.means)
             labels = label_vector(labels, features.shape[0])
             if features.shape[0] == 0:
@@ -130,7 +130,7 @@ class SampleStats:
             other._weight is None
         ):
             raise ValueError("cannot merge second passes over different summaries or classifiers")
-        with exact(self.summary.means):
+        with in_double(self.summary.means):
             for name, value in self._counts.items():
                 self._counts[name] = value + like(other._counts[name], value)
         return self
@@ -138,14 +138,14 @@ class SampleStats:
     def state_dict(self) -> dict[str, Array]:
         """Arrays (K,) that hold everything; those of several processes simply add up."""
         xp = array_namespace(self.summary.means)
-        with exact(self.summary.means):
+        with in_double(self.summary.means):
             return {name: xp.asarray(value, copy=True) for name, value in self._counts.items()}
 
     def load_state_dict(self, state: Mapping[str, Array]) -> Self:
         """Put back what `state_dict` gave."""
         if set(state) != set(self._counts):
             raise ValueError(f"state must hold {', '.join(sorted(self._counts))}")
-        with exact(self.summary.means):
+        with in_double(self.summary.means):
             xp = array_namespace(self.summary.means)
             for name, value in state.items():
                 if tuple(value.shape) != (self.summary.num_classes,):
@@ -218,7 +218,7 @@ class SampleStats:
         scaled = xp.astype(shifted * self._scale, features.dtype, copy=False)
         scores = xp.matmul(scaled, centred.T)
         nearest = xp.argmax(scores - half[None, :], axis=1)
-        found = {
+        counted = {
             "counts": xp.ones_like(shifted[:, 0]),
             "nearest_correct": double(nearest == indices),
             "within": xp.sqrt(row_dots(apart, apart)),
@@ -227,12 +227,12 @@ class SampleStats:
         if weight is not None and self._bias is not None:
             logits = xp.matmul(features, weight.T) + xp.astype(self._bias, features.dtype)[None, :]
             decided = xp.argmax(logits, axis=1)
-            found["correct"] = double(decided == indices)
+            counted["correct"] = double(decided == indices)
             if len(self.summary.occupied) < self.summary.num_classes:
                 empty = self.summary.counts[None, :] == 0
                 decided = xp.argmax(xp.where(empty, xp.full_like(logits, -np.inf), logits), axis=1)
-            found["agreements"] = double(decided == nearest)
-        for name, values in found.items():
+            counted["agreements"] = double(decided == nearest)
+        for name, values in counted.items():
             self._counts[name] = add_at(self._counts[name], indices, values)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import array_namespace
 
-from ncollapse._arrays import exact, to_numpy
+from ncollapse._arrays import in_double, to_numpy
 from ncollapse.metrics._frame import UndefinedMetricError, centred_means
 from ncollapse.metrics.geometry import singular_values
 from ncollapse.metrics.registry import metric
@@ -43,7 +43,7 @@ def nuclear_rank_means(summary: ClassSummary) -> float:
 @metric("number of nonzero singular values of the centred means; at most K-1", collapsed=None)
 def numerical_rank_means(summary: ClassSummary) -> float:
     """Singular values of the centred means above max(K, D)·eps of the largest, in float64."""
-    with exact(summary.means):
+    with in_double(summary.means):
         frame = centred_means(summary)
         singular = singular_values(frame)
         size = max(frame.count, frame.dim)
@@ -66,13 +66,13 @@ def stable_rank_features(summary: ClassSummary) -> float:
 
 
 def _means(summary: ClassSummary) -> np.ndarray:
-    with exact(summary.means):
+    with in_double(summary.means):
         return singular_values(centred_means(summary))
 
 
 def _features(summary: ClassSummary) -> np.ndarray:
     """Singular values of the centred features over √N."""
-    with exact(summary.means):
+    with in_double(summary.means):
         xp = array_namespace(summary.means)
         factor = total_factor(summary)
         if factor is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from array_api_compat import array_namespace
 
-from ncollapse._arrays import double, exact, to_numpy
+from ncollapse._arrays import double, in_double, to_numpy
 from ncollapse._checks import Array, check_positive
 from ncollapse.metrics._frame import (
     Frame,
@@ -56,7 +56,7 @@ def squared_loss_split(
     L_NC2/3 = ½ Σ_k (n_k/N) ‖W̄_LS μ̄_k − e_k‖². ``decay`` is λ > 0.
     """
     check_positive("decay", decay)
-    with exact(summary.means):
+    with in_double(summary.means):
         if len(summary.occupied) < summary.num_classes:
             raise UndefinedMetricError("every class must have samples")
         rows = to_numpy(double(matching_weight(summary, weight).array))
@@ -81,7 +81,7 @@ def squared_loss_split(
 
 def squared_loss(summary: ClassSummary, weight: Array | Frame, bias: Array | None = None) -> float:
     """½ avg_i ‖Wh_i + b − e_{y_i}‖² from class means and Σ_W alone, for any class sizes."""
-    with exact(summary.means):
+    with in_double(summary.means):
         xp = array_namespace(summary.means)
         rows = matching_weight(summary, weight)
         offset = summary.occupied_rows(check_bias(summary, bias))

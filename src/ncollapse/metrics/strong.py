@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import array_namespace
 
-from ncollapse._arrays import exact, to_numpy
+from ncollapse._arrays import in_double, to_numpy
 from ncollapse._checks import Array
 from ncollapse.metrics._frame import (
     Frame,
@@ -28,7 +28,7 @@ from ncollapse.stats import ClassSummary
 )
 def snc1(summary: ClassSummary, weight: Array | Frame) -> float:
     """‖WWᵀ − √n (I − J/K)‖_F, n samples in every class (mixon2022 (SNC1))."""
-    with exact(summary.means):
+    with in_double(summary.means):
         size = _class_size(summary)
         rows = matching_weight(summary, weight)
         xp = array_namespace(summary.means)
@@ -54,7 +54,7 @@ def snc2(summary: ClassSummary, weight: Array | Frame) -> float:
 
     One pass is enough: ‖H − …‖² = N Tr Σ_W + n Σ_k ‖μ_k − w_k/√n‖², ‖H‖² = N Tr Σ_W + n Σ_k ‖μ_k‖².
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         size = _class_size(summary)
         rows, means = matching_weight(summary, weight), uncentred_means(summary)
         xp = array_namespace(summary.means)
@@ -76,7 +76,7 @@ def snc2(summary: ClassSummary, weight: Array | Frame) -> float:
 )
 def snc3(summary: ClassSummary, weight: Array | Frame, bias: Array | None = None) -> float:
     """‖b − 1/K‖₂ (mixon2022 (SNC3)); without a bias b is zero."""
-    with exact(summary.means):
+    with in_double(summary.means):
         matching_weight(summary, weight)
         return float(np.linalg.norm(to_numpy(check_bias(summary, bias)) - 1 / summary.num_classes))
 

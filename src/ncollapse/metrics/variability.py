@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from ncollapse._arrays import double, exact, to_numpy
+from ncollapse._arrays import double, in_double, to_numpy
 from ncollapse._checks import Array
 from ncollapse.metrics._frame import Frame, UndefinedMetricError, centred_means, scalar
 from ncollapse.metrics._pairs import squared_distances
@@ -35,7 +35,7 @@ def nc1_pinv(summary: ClassSummary) -> float:
 
     Undefined when all class means coincide (one class included).
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         return _trace_ratio(summary, centred_means(summary))
 
 
@@ -45,7 +45,7 @@ def nc1_weighted(summary: ClassSummary) -> float:
 
     Equal to `nc1_pinv` for equal class sizes. Undefined as there.
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         frame = weighted_means(summary)
         return _trace_ratio(summary, frame) / frame.count
 
@@ -56,7 +56,7 @@ def separation(summary: ClassSummary) -> float:
 
     Their law: log D falls by about the same amount from layer to layer.
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         return _trace_ratio(summary, weighted_means(summary))
 
 
@@ -65,7 +65,7 @@ def nc1_quotient(summary: ClassSummary) -> float:
     """Tr Σ_W / Tr Σ_B (Tirer, Huang and Niles-Weed 2023). Undefined when all class means
     coincide.
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         frame = centred_means(summary)
         frame.require_nonzero()
         return within_trace(summary) * frame.count / frame.frobenius**2
@@ -78,7 +78,7 @@ def nc1_total(summary: ClassSummary) -> float:
 
     Undefined when all samples coincide.
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         within = within_trace(summary)
         total = within + weighted_means(summary).frobenius ** 2
         if not total > 0:
@@ -100,7 +100,7 @@ def cdnv(summary: ClassSummary) -> float:
 
 def cdnv_pairs(summary: ClassSummary) -> tuple[float, tuple[int, int], float]:
     """The average of `cdnv`, the pair of class indices with the largest value, and that value."""
-    with exact(summary.means):
+    with in_double(summary.means):
         frame = centred_means(summary)
         frame.require_classes()
         variances = summary.occupied_rows(summary.class_variances)
@@ -129,7 +129,7 @@ def vci(summary: ClassSummary) -> float:
     Σ_T = Σ_W + Σ_B', both weighted by class size. Values below about 1e-13 are rounding.
     Undefined when all class means coincide.
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         frame = weighted_means(summary)
         frame.require_nonzero()
         xp = array_namespace(summary.means)
@@ -157,7 +157,7 @@ def directional_collapse(summary: ClassSummary) -> float:
     A zero feature has no direction and counts with cosine 0, so with 1; `ClassSummary.zero_counts`
     says how many there are. Undefined when a class mean is zero.
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         xp = array_namespace(summary.means)
         zero = (summary.counts > 0) & ~xp.any(summary.means != 0, axis=1)
         if bool(xp.any(zero)):
@@ -169,13 +169,13 @@ def directional_collapse(summary: ClassSummary) -> float:
 
 def least_collapsed_class(summary: ClassSummary) -> int:
     """Class index with the largest variance v_k (1/n_k Σ‖h − μ_k‖²)."""
-    with exact(summary.means):
+    with in_double(summary.means):
         return int(np.argmax(to_numpy(summary.class_variances)))
 
 
 def weighted_means(summary: ClassSummary) -> Frame:
     """√(n_k/N) (μ_k − μ̄) of the classes with samples, μ̄ the mean of all samples."""
-    with exact(summary.means):
+    with in_double(summary.means):
         xp = array_namespace(summary.means)
         share = double(summary.occupied_rows(summary.counts)) / summary.num_samples
         return Frame(
@@ -249,7 +249,7 @@ def breakdown(summary: ClassSummary) -> list[dict[str, Any]]:
     """Per class with samples: label, samples, variance, directional variation, norm of the
     centred mean.
     """
-    with exact(summary.means):
+    with in_double(summary.means):
         norms = to_numpy(centred_means(summary).norms)
         columns = [
             to_numpy(array)

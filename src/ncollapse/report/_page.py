@@ -49,7 +49,7 @@ class Animation:
     frames
         Coordinates by frame, then by moving trace: ``x``, ``y`` and perhaps ``z``.
     moving
-        Places of these traces in ``data`` of either look.
+        Places of these traces in ``data`` of `light` and `dark` alike.
     labels
         One a frame: where it is in time, and what there is to read off.
     light, dark
@@ -66,7 +66,7 @@ class Animation:
     light: Mapping[str, Any]
     dark: Mapping[str, Any]
 
-    def film(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """What the page's script needs, JSON-ready."""
         return {
             "frames": self.frames,

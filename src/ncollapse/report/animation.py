@@ -18,7 +18,7 @@ _MOST_DRAWN = 100
 """Features of each class that are drawn; means are those of all."""
 
 
-def animate(run: Run, *, frames: int = 121, look: Theme = "light") -> Any:
+def animate(run: Run, *, frames: int = 121, colours: Theme = "light") -> Any:
     """A plotly figure of ``run`` with a slider and buttons of its own, for notebooks.
 
     What is drawn is `motion`'s: features, class means, rows of W and the ideal simplex, in two
@@ -33,12 +33,12 @@ def animate(run: Run, *, frames: int = 121, look: Theme = "light") -> Any:
         plotly is not installed.
     """
     go = require("plotly.graph_objects")
-    film = _film(motion(run, frames=frames))
-    shown = film.look(look)
-    names = [str(place) for place in range(len(film.frames))]
+    traces = _traces(motion(run, frames=frames))
+    shown = traces.drawn(colours)
+    names = [str(place) for place in range(len(traces.frames))]
     steps = [
         {"label": label, "method": "animate", "args": [[name], _immediately(0)]}
-        for name, label in zip(names, film.ticks, strict=True)
+        for name, label in zip(names, traces.ticks, strict=True)
     ]
     beside = {"len": 0.78, "x": 0.22, "pad": {"t": 20}}
     slider = {"steps": steps, "currentvalue": {"prefix": "log t = "}, **beside}
@@ -50,18 +50,18 @@ def animate(run: Run, *, frames: int = 121, look: Theme = "light") -> Any:
     menu = {"type": "buttons", "direction": "right", "showactive": False, **place}
     menu["buttons"] = buttons
     layout = {**shown["layout"], "sliders": [slider], "updatemenus": [menu]}
-    moved = [
+    moving = [
         go.Frame(
             name=name,
             data=[
                 {**shown["data"][place], **row}
-                for place, row in zip(film.moving, rows, strict=True)
+                for place, row in zip(traces.moving, rows, strict=True)
             ],
-            traces=film.moving,
+            traces=traces.moving,
         )
-        for name, rows in zip(names, film.frames, strict=True)
+        for name, rows in zip(names, traces.frames, strict=True)
     ]
-    return go.Figure(data=shown["data"], layout=layout, frames=moved)
+    return go.Figure(data=shown["data"], layout=layout, frames=moving)
 
 
 def build_animation(run: Run, *, frames: int = 121) -> Animation:
@@ -69,8 +69,8 @@ def build_animation(run: Run, *, frames: int = 121) -> Animation:
 
     Raises ``ValueError`` as `motion` does.
     """
-    seen = motion(run, frames=frames)
-    film = _film(seen)
+    moved = motion(run, frames=frames)
+    traces = _traces(moved)
     classes = run.setup.num_classes
     shape = "triangle" if classes == 3 else "tetrahedron"
     return Animation(
@@ -79,19 +79,19 @@ def build_animation(run: Run, *, frames: int = 121) -> Animation:
         caption=_caption(run, classes),
         alt=(
             f"Features of {classes} classes, moving among the corners of a {shape}; their root mean square "
-            f"distance to their own corners goes from {number(float(seen.distance[0]))} to "
-            f"{number(float(seen.distance[-1]))}."
+            f"distance to their own corners goes from {number(float(moved.distance[0]))} to "
+            f"{number(float(moved.distance[-1]))}."
         ),
-        frames=film.frames,
-        moving=film.moving,
-        labels=film.labels,
-        light=film.look("light"),
-        dark=film.look("dark"),
+        frames=traces.frames,
+        moving=traces.moving,
+        labels=traces.labels,
+        light=traces.drawn("light"),
+        dark=traces.drawn("dark"),
     )
 
 
 @dataclass(frozen=True)
-class _Film:
+class _Traces:
     """Traces in the order ideal simplex, features class by class, means, rows of W.
 
     ``reach (2, K − 1)`` holds the ends of each axis.
@@ -107,9 +107,9 @@ class _Film:
     def moving(self) -> list[int]:
         return list(range(1, len(self.ideal) + 3))
 
-    def look(self, name: Theme) -> dict[str, Any]:
+    def drawn(self, colours: Theme) -> dict[str, Any]:
         """``data`` at the first frame and ``layout``, in the colours of the light or dark page."""
-        with theme(name):
+        with theme(colours):
             styles, layout = _styles(len(self.ideal)), _layout(len(self.ideal), self.reach)
         kind = "scatter" if len(self.ideal) == 3 else "scatter3d"
         rows = [_closed_edges(self.ideal), *self.frames[0]]
@@ -117,31 +117,31 @@ class _Film:
         return {"data": data, "layout": layout}
 
 
-def _film(seen: Motion) -> _Film:
-    classes = len(seen.ideal)
-    grouped = seen.features.reshape(len(seen.clock), classes, -1, classes - 1)
+def _traces(moved: Motion) -> _Traces:
+    classes = len(moved.ideal)
+    grouped = moved.features.reshape(len(moved.clock), classes, -1, classes - 1)
     drawn = grouped[:, :, :_MOST_DRAWN]
     frames = [
         [
             *(_coordinates(points) for points in drawn[frame]),
-            _coordinates(seen.means[frame]),
-            _rays(seen.classifier[frame]),
+            _coordinates(moved.means[frame]),
+            _rays(moved.classifier[frame]),
         ]
-        for frame in range(len(seen.clock))
+        for frame in range(len(moved.clock))
     ]
-    points = np.concatenate([part.reshape(-1, classes - 1) for part in (drawn, seen.classifier)])
-    points = np.concatenate([points, seen.ideal])
+    points = np.concatenate([part.reshape(-1, classes - 1) for part in (drawn, moved.classifier)])
+    points = np.concatenate([points, moved.ideal])
     reach = np.stack([points.min(axis=0) - 0.08, points.max(axis=0) + 0.08])
-    ticks = [_tick(log_time) for log_time in seen.log_time]
+    ticks = [_tick(log_time) for log_time in moved.log_time]
     labels = [
         f"{'t = 0' if tick == '−∞' else 'log t = ' + tick} · log(1/L) = {number(float(level))} · "
         f"distance to the corners {number(float(distance))} · "
         f"{percent(float(outside), 2)} of the squared norm outside this picture"
         for tick, level, distance, outside in zip(
-            ticks, seen.log_inverse_loss, seen.distance, seen.outside, strict=True
+            ticks, moved.log_inverse_loss, moved.distance, moved.outside, strict=True
         )
     ]
-    return _Film(seen.ideal, reach, frames, labels, ticks)
+    return _Traces(moved.ideal, reach, frames, labels, ticks)
 
 
 def _styles(classes: int) -> list[dict[str, Any]]:

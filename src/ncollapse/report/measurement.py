@@ -17,41 +17,41 @@ _HEADLINES = {
 }
 
 
-def measurement_page(found: Measurement, name: str) -> Page:
-    """What ``found`` says of the features called ``name``."""
-    readings = {metric: reading for metric, _, reading in found.rows()}
+def measurement_page(measured: Measurement, name: str) -> Page:
+    """What ``measured`` says of the features called ``name``."""
+    readings = {metric: reading for metric, _, reading in measured.rows()}
     facts = [
-        Fact(label, number(found.metrics[metric]), readings[metric])
+        Fact(label, number(measured.metrics[metric]), readings[metric])
         for metric, label in _HEADLINES.items()
-        if metric in found.metrics
+        if metric in measured.metrics
     ]
     values = Table(
         ("metric", "value", "how to read it"),
-        [(metric, number(value, 4), reading) for metric, value, reading in found.rows()],
+        [(metric, number(value, 4), reading) for metric, value, reading in measured.rows()],
         words=(2,),
     )
-    missing = Table(("metric", "why there is none"), sorted(found.undefined.items()), words=(1,))
-    classes = breakdown(found.summary)
+    missing = Table(("metric", "why there is none"), sorted(measured.undefined.items()), words=(1,))
+    classes = breakdown(measured.summary)
     lagging = Table(
         ("class", *(key.replace("_", " ") for key in list(classes[0])[1:])),
         [(str(first), *(number(v, 4) for v in rest)) for first, *rest in map(_values, classes)],
     )
     sections = [
-        Section("Every metric", f"Conventions of the preset {found.preset}.", tables=[values]),
+        Section("Every metric", f"Conventions of the preset {measured.preset}.", tables=[values]),
         Section("Class by class", "Which class is least collapsed.", tables=[lagging]),
     ]
-    if found.undefined:
+    if measured.undefined:
         sections.append(Section("Not defined here", "", tables=[missing]))
     lead = (
-        f"{found.num_samples:,} samples of {found.num_classes} classes, "
-        f"with {found.summary.num_features} features each."
+        f"{measured.num_samples:,} samples of {measured.num_classes} classes, "
+        f"with {measured.summary.num_features} features each."
     )
-    return Page(f"How collapsed is {name}?", lead, facts, (), sections, record=found.to_dict())
+    return Page(f"How collapsed is {name}?", lead, facts, (), sections, record=measured.to_dict())
 
 
-def write_measurement(found: Measurement, name: str, path: str | Path) -> None:
-    """Write the page of ``found`` to ``path`` as one self-contained HTML file."""
-    Path(path).write_text(render(measurement_page(found, name)), encoding="utf-8")
+def write_measurement(measured: Measurement, name: str, path: str | Path) -> None:
+    """Write the page of ``measured`` to ``path`` as one self-contained HTML file."""
+    Path(path).write_text(render(measurement_page(measured, name)), encoding="utf-8")
 
 
 def _values(row: dict[str, Any]) -> list[Any]:

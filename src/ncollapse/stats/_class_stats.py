@@ -14,8 +14,8 @@ from ncollapse._arrays import (
     add_rows,
     class_sums,
     double,
-    exact,
     host_view,
+    in_double,
     like,
     set_rows,
     to_numpy,
@@ -144,7 +144,7 @@ class ClassStats:
                 f"features must have {self.num_features} columns, "
                 f"but their shape is {tuple(features.shape)}"
             )
-        with exact(features):
+        with in_double(features):
             given = working(features)
             features = host_view(given)
             labels = label_vector(labels, features.shape[0])
@@ -173,12 +173,12 @@ class ClassStats:
             return self
         other._flush()
         if self._state is None:
-            with exact(other._state.sums):
+            with in_double(other._state.sums):
                 self._state = other._state.copy()
             self._known, self._home = None, other._home
             return self
         self._flush()
-        with exact(self._state.sums):
+        with in_double(self._state.sums):
             moved = other._state.like(self._state)
             self._state = moved_to_reference(self._state, moved)
         self._known = None
@@ -191,7 +191,7 @@ class ClassStats:
         """
         if self._state is None or self.num_samples == 0:
             raise ValueError("there are no samples: update the statistics before finishing them")
-        with exact(self._state.sums):
+        with in_double(self._state.sums):
             summary = finish_summary(self._state, self.classes)
         return summary.converted(self._brought_home)
 
@@ -201,7 +201,7 @@ class ClassStats:
             example = np.zeros(0) if self._reference is None else self._reference
             return self._empty_state(example).to_dict()
         self._flush()
-        with exact(self._state.sums):
+        with in_double(self._state.sums):
             arrays = self._state.copy().to_dict()
         return {name: self._brought_home(array) for name, array in arrays.items()}
 
@@ -212,7 +212,7 @@ class ClassStats:
         """
         loaded = State.from_dict(state, self.num_classes, self.num_features, self.per_class_scatter)
         given = loaded.sums
-        with exact(given):
+        with in_double(given):
             loaded = State(**{name: host_view(array) for name, array in loaded.to_dict().items()})
             self._state = loaded.copy() if to_numpy(loaded.counts).any() else None
         self._home = None if host_view(given) is given else given[:0, :0]
@@ -223,7 +223,7 @@ class ClassStats:
         """The array in the library it came from."""
         if self._home is None:
             return array
-        with exact(self._home):
+        with in_double(self._home):
             return like(array, self._home)
 
     def _check_reference(self, reference: Array) -> Array:
@@ -310,7 +310,7 @@ class ClassStats:
         host = to_numpy(indices)
         fresh = np.flatnonzero(~self._known[host])
         while fresh.size:
-            found, first = np.unique(host[fresh], return_index=True)
+            fresh_classes, first = np.unique(host[fresh], return_index=True)
             first = fresh[first]
             xp = array_namespace(features)
             candidates = xp.take(features, like(first, indices), axis=0)
@@ -318,8 +318,8 @@ class ClassStats:
                 check_finite("features", features)
             nonzero = to_numpy(xp.any(candidates != 0, axis=1))
             chosen = xp.take(candidates, like(np.flatnonzero(nonzero), indices), axis=0)
-            state.set_reference(found[nonzero], chosen)
-            self._known[found[nonzero]] = True
+            state.set_reference(fresh_classes[nonzero], chosen)
+            self._known[fresh_classes[nonzero]] = True
             fresh = np.setdiff1d(fresh, first)
             fresh = fresh[~self._known[host[fresh]]]
 
@@ -335,10 +335,10 @@ class ClassStats:
         # Squares of differences from so small a reference may be no normal numbers.
         faint = origin * rows.scale**2 < number.smallest_normal / number.eps**2
         off = (lengths < CANCELLED * origin) | (CANCELLED * lengths > origin)
-        delicate = off | (across < CANCELLED * squares) | faint
+        imprecise = off | (across < CANCELLED * squares) | faint
         apart = zero = np.zeros(0, dtype=np.int64)
-        if bool(xp.any(delicate)):
-            chosen = np.flatnonzero(to_numpy(delicate))
+        if bool(xp.any(imprecise)):
+            chosen = np.flatnonzero(to_numpy(imprecise))
             lengths, across, along, squares = float64_scalars(
                 features, state.reference, indices, chosen, (lengths, across, along, squares)
             )
@@ -423,12 +423,12 @@ class ClassStats:
             return
         state = self._started()
         back = 1 / self._rows.scale
-        with exact(state.sums):
+        with in_double(state.sums):
             matrix, row = self._rows.drain()
             xp = array_namespace(matrix)
             state.squares = add_at(state.squares, row.labels, row.squares)
-            state.turns = add_at(state.turns, row.labels, row.turns)
-            state.stretches = add_at(state.stretches, row.labels, row.stretches)
+            state.cosine_defects = add_at(state.cosine_defects, row.labels, row.cosine_defects)
+            state.inverse_changes = add_at(state.inverse_changes, row.labels, row.inverse_changes)
             weights = xp.astype(row.inverses * back, matrix.dtype)
             present, plain, weighted = class_sums(row.labels, matrix, weights, self.num_classes)
             state.sums = add_rows(state.sums, present, plain if back == 1 else double(plain) * back)

@@ -89,18 +89,18 @@ def _tile(state: State, tile: slice) -> dict[str, Array]:
     removed = offset * xp.sqrt(nonzero)[:, None]
     added = centre * xp.sqrt(share * empty)[:, None]
     squares = state.squares[tile] - row_dots(removed, removed) + row_dots(added, added)
-    turn = unit_difference(reference, offset)
-    turns = (
-        state.turns[tile]
-        - row_dots(turn, state.unit_offsets(tile))
-        + nonzero * row_dots(turn, turn) / 2
+    unit_shift = unit_difference(reference, offset)
+    cosine_defects = (
+        state.cosine_defects[tile]
+        - row_dots(unit_shift, state.unit_offsets(tile))
+        + nonzero * row_dots(unit_shift, unit_shift) / 2
     )
-    turns = xp.where(turns > 0, turns, xp.zeros_like(turns))
+    cosine_defects = xp.where(cosine_defects > 0, cosine_defects, xp.zeros_like(cosine_defects))
     directionless = ~xp.any(centre != 0, axis=1)
     return {
         "means": centre * share[:, None],
         "variances": xp.where(squares > 0, squares, xp.zeros_like(squares)) / divisor,
-        "directional": xp.where(directionless, counts, turns + empty) / divisor,
+        "directional": xp.where(directionless, counts, cosine_defects + empty) / divisor,
         "offset": offset,
         "removed": removed,
         "added": added,

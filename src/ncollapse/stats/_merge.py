@@ -10,7 +10,7 @@ from ncollapse._checks import Array
 from ncollapse.stats._state import State, rows_of
 
 TILE = 2048
-SUMS = ("squares", "turns", "sums", "unit_sums", "stretches")
+SUMS = ("squares", "cosine_defects", "sums", "unit_sums", "inverse_changes")
 
 
 def moved_to_reference(target: State, other: State) -> State:
@@ -74,19 +74,22 @@ def _restated(state: State, part: slice | Array, old: Array, new: Array) -> dict
     count = double(rows_of(state.counts, part) - rows_of(state.zero_counts, part))
     gap = xp.where((count > 0)[:, None], old - new, xp.zeros_like(old))
     sums, units = rows_of(state.sums, part), rows_of(state.unit_sums, part)
-    stretches = rows_of(state.stretches, part)
+    inverse_changes = rows_of(state.inverse_changes, part)
     weighted = sums + count[:, None] * gap / 2
-    turn = unit_difference(new, gap)
-    turns = row_dots(turn, state.unit_offsets(part)) + count * row_dots(turn, turn) / 2
-    inverses = stretches + count * _inverse_norms(old)
+    unit_shift = unit_difference(new, gap)
+    cosine_defects = (
+        row_dots(unit_shift, state.unit_offsets(part))
+        + count * row_dots(unit_shift, unit_shift) / 2
+    )
+    inverses = inverse_changes + count * _inverse_norms(old)
     return {
         "gap": gap,
         "weighted": weighted,
         "squares": rows_of(state.squares, part) + 2 * row_dots(gap, weighted),
-        "turns": rows_of(state.turns, part) + turns,
+        "cosine_defects": rows_of(state.cosine_defects, part) + cosine_defects,
         "sums": sums + count[:, None] * gap,
         "unit_sums": units + inverses[:, None] * gap,
-        "stretches": stretches + count * _inverse_norm_difference(new, gap),
+        "inverse_changes": inverse_changes + count * _inverse_norm_difference(new, gap),
     }
 
 

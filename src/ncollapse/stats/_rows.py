@@ -34,15 +34,15 @@ float64 so are fourth powers of the features, which Gram matrices' norms take.""
 class RowScalars:
     """Per shifted row x = h − c of the class y: the numbers that class sums need, float64.
 
-    ``squares`` ‖x‖²; ``turns`` 1 − cos(h, c); ``inverses`` 1/‖h‖ (0 for h = 0 and for rows summed apart);
-    ``stretches`` 1/‖h‖ − 1/‖c‖ (0 for h = 0).
+    ``squares`` ‖x‖²; ``cosine_defects`` 1 − cos(h, c); ``inverses`` 1/‖h‖ (0 for h = 0 and
+    for rows summed apart); ``inverse_changes`` 1/‖h‖ − 1/‖c‖ (0 for h = 0).
     """
 
     labels: Array
     squares: Array
-    turns: Array
+    cosine_defects: Array
     inverses: Array
-    stretches: Array
+    inverse_changes: Array
 
     def without(self, rows: np.ndarray) -> RowScalars:
         """The same, for a matrix in which these rows are 0: they are no samples of its own."""
@@ -183,15 +183,15 @@ def row_scalars(
     own = xp.sqrt(origin)
     cosine = (origin + along) / (own * norm)
     sine = xp.where(across > 0, across, xp.zeros_like(across)) / (norm * norm)
-    turn = xp.where(cosine > -0.5, sine / (1 + xp.where(cosine > -0.5, cosine, 0.0)), 1 - cosine)
-    stretch = -(2 * along + squares) / ((own + norm) * own * norm)
+    defect = xp.where(cosine > -0.5, sine / (1 + xp.where(cosine > -0.5, cosine, 0.0)), 1 - cosine)
+    inverse_change = -(2 * along + squares) / ((own + norm) * own * norm)
     nothing = xp.zeros_like(norm)
     return RowScalars(
         labels=labels,
         squares=xp.where(zero, nothing, squares),
-        turns=xp.where(zero, nothing, turn),
+        cosine_defects=xp.where(zero, nothing, defect),
         inverses=xp.where(zero, nothing, 1 / norm),
-        stretches=xp.where(zero, nothing, stretch),
+        inverse_changes=xp.where(zero, nothing, inverse_change),
     )
 
 

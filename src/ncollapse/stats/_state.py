@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
-from ncollapse._arrays import add_gram, double, exact, like, row_dots, set_rows, tiles, zeros
+from ncollapse._arrays import add_gram, double, in_double, like, row_dots, set_rows, tiles, zeros
 from ncollapse._checks import Array
 
 NORMS = "_reference_squares"
@@ -21,8 +21,8 @@ class State:
 
     ``counts`` n_k and ``zero_counts`` (features that are zero, left out of all sums) int64;
     ``reference`` c_k; ``sums`` Σ(h − c); ``squares`` Σ‖h − c‖²; ``unit_sums`` Σ(h − c)/‖h‖ and
-    ``stretches`` Σ(1/‖h‖ − 1/‖c‖), so that Σ(h/‖h‖ − r) is their sum, the latter times c;
-    ``turns`` Σ(1 − cos(h, c)); ``scatter`` Σ(h − c)(h − c)ᵀ over all classes (its upper triangle);
+    ``inverse_changes`` Σ(1/‖h‖ − 1/‖c‖), so that Σ(h/‖h‖ − r) is their sum, the latter times c;
+    ``cosine_defects`` Σ(1 − cos(h, c)); ``scatter`` Σ(h − c)(h − c)ᵀ over all classes (its upper triangle);
     ``class_scatter`` the same for each class, or None.
 
     As long as there are at most D/2 rows, ``scatter`` is None and the rows h − c themselves are kept
@@ -35,8 +35,8 @@ class State:
     sums: Array
     squares: Array
     unit_sums: Array
-    stretches: Array
-    turns: Array
+    inverse_changes: Array
+    cosine_defects: Array
     scatter: Array | None
     class_scatter: Array | None = None
     kept: list[tuple[Array, Array]] = field(default_factory=list)
@@ -48,7 +48,7 @@ class State:
     ) -> Self:
         xp = array_namespace(example)
         shape = (num_classes, num_features)
-        with exact(example):
+        with in_double(example):
             return cls(
                 counts=zeros((num_classes,), xp.int64, example),
                 zero_counts=zeros((num_classes,), xp.int64, example),
@@ -56,8 +56,8 @@ class State:
                 sums=zeros(shape, xp.float64, example),
                 squares=zeros((num_classes,), xp.float64, example),
                 unit_sums=zeros(shape, xp.float64, example),
-                stretches=zeros((num_classes,), xp.float64, example),
-                turns=zeros((num_classes,), xp.float64, example),
+                inverse_changes=zeros((num_classes,), xp.float64, example),
+                cosine_defects=zeros((num_classes,), xp.float64, example),
                 scatter=None,
                 class_scatter=zeros((num_classes, num_features, num_features), xp.float64, example)
                 if per_class_scatter
@@ -80,8 +80,8 @@ class State:
             "sums": matrix,
             "squares": vector,
             "unit_sums": matrix,
-            "stretches": vector,
-            "turns": vector,
+            "inverse_changes": vector,
+            "cosine_defects": vector,
             "scatter": (num_features, num_features),
         }
         if per_class_scatter:
@@ -108,7 +108,7 @@ class State:
 
     def unit_offsets(self, part: slice | Array) -> Array:
         """Σ(h/‖h‖ − r_k) of some classes, float64."""
-        along = double(rows_of(self.reference, part)) * rows_of(self.stretches, part)[:, None]
+        along = double(rows_of(self.reference, part)) * rows_of(self.inverse_changes, part)[:, None]
         return rows_of(self.unit_sums, part) + along
 
     def take_rows(self, matrix: Array, labels: Array, scale: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from ncollapse._arrays import exact, is_array, like, to_numpy
+from ncollapse._arrays import in_double, is_array, like, to_numpy
 from ncollapse._checks import Array
 
 
@@ -29,7 +29,7 @@ class Scatter:
         """S itself."""
         if self.rows is None:
             return self.matrix
-        with exact(self.rows):
+        with in_double(self.rows):
             return array_namespace(self.rows).matmul(self.rows.T, self.rows)
 
     def quadratic(self, vectors: Array) -> Array:
@@ -110,7 +110,7 @@ class ClassSummary:
     @cached_property
     def occupied_means(self) -> Array:
         """Uncentred means of the classes that have samples, ``(K', D)``."""
-        with exact(self.means):
+        with in_double(self.means):
             return self.occupied_rows(self.means)
 
     def converted(self, change: Callable[[Array], Array]) -> ClassSummary:

@@ -103,15 +103,15 @@ def _coordinates(name: str, values: Iterable[Any]) -> tuple[Coordinate, ...]:
             f"dims[{name!r}] must hold only numbers, only strings or only booleans, "
             f"but its values are of type {found}"
         )
-    seen: dict[Coordinate, int] = {}
+    positions: dict[Coordinate, int] = {}
     for position, value in enumerate(plain):
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"dims[{name!r}] must be finite, but value {position} is {value}")
-        if value in seen:
+        if value in positions:
             raise ValueError(
-                f"dims[{name!r}] holds {value!r} twice, at positions {seen[value]} and {position}"
+                f"dims[{name!r}] holds {value!r} twice, at positions {positions[value]} and {position}"
             )
-        seen[value] = position
+        positions[value] = position
     return tuple(plain)
 
 

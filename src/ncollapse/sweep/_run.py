@@ -218,10 +218,10 @@ def _prepare(
     folder: Path, grid: Grid, types: Mapping[str, np.dtype], record: Mapping[str, Any]
 ) -> None:
     if (folder / _store.CELLS).exists():
-        found = _store.differences(folder, grid, types, record)
-        if found:
+        differences = _store.differences(folder, grid, types, record)
+        if differences:
             raise ValueError(
-                f"{folder} holds another sweep and is left as it is: {'; '.join(found)}"
+                f"{folder} holds another sweep and is left as it is: {'; '.join(differences)}"
             )
         return
     _store.create(folder, grid, types, record)

@@ -324,22 +324,22 @@ def differences(
 ) -> list[str]:
     """How the sweep in ``folder`` differs from this one, a sentence each; none when it does not."""
     dataset, _ = _load(folder)
-    found = [
+    differences = [
         f"{key} is {_brief(value)} here and {_brief(dataset.attrs.get(key))} in the folder"
         for key, value in record.items()
         if dataset.attrs.get(key) != value
     ]
     there = [str(name) for name in dataset["done"].dims]
     if there != list(grid.dims):
-        found.append(f"the dimensions are {list(grid.dims)} here and {there} in the folder")
+        differences.append(f"the dimensions are {list(grid.dims)} here and {there} in the folder")
     else:
         for name, values in grid.dims.items():
-            found += _differing_values(name, list(values), dataset[name].values.tolist())
+            differences += _differing_values(name, list(values), dataset[name].values.tolist())
     types = {str(name): dataset[name].dtype.str for name in dataset.data_vars if name not in MASKS}
     wanted = {name: dtype.str for name, dtype in outputs.items()}
     if types != wanted:
-        found.append(f"the outputs are {wanted} here and {types} in the folder")
-    return found
+        differences.append(f"the outputs are {wanted} here and {types} in the folder")
+    return differences
 
 
 def _differing_values(name: str, here: list[Any], there: list[Any]) -> list[str]:

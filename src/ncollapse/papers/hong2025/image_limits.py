@@ -178,5 +178,5 @@ def has_rank(rows: np.ndarray, rank: int) -> bool:
 
 def ones_in_range(rows: np.ndarray) -> bool:
     """Whether a class can be mapped to 1, up to rounding: needed by hong2025 Theorem 3(c)."""
-    found = np.linalg.lstsq(rows, np.ones(len(rows)))[0]
-    return bool(np.abs(rows @ found - 1.0).max() <= RANGE_TOLERANCE)
+    solution = np.linalg.lstsq(rows, np.ones(len(rows)))[0]
+    return bool(np.abs(rows @ solution - 1.0).max() <= RANGE_TOLERANCE)

@@ -65,8 +65,8 @@ def neuron_weights(figure: FigureBase, panels: Panels, classes: np.ndarray) -> l
         shown.append(draw_vector(axes[0, k], panels.groups.weights[k]))
         shown.append(draw_vector(axes[1, k], panels.groups.inputs[k]))
         axes[0, k].set_title(f"{size} neurons → class {classes[k]}", loc="center", fontsize=10)
-        found = "no neurons" if cosine is None else f"cosine {cosine:.3f}"
-        axes[1, k].set_xlabel(found, fontsize=11, fontweight="bold")
+        label = "no neurons" if cosine is None else f"cosine {cosine:.3f}"
+        axes[1, k].set_xlabel(label, fontsize=11, fontweight="bold")
     axes[0, 0].set_ylabel("average input weight")
     axes[1, 0].set_ylabel("average input")
     return shown

@@ -136,12 +136,12 @@ class FinalErrors:
             "sizes": self.sizes.tolist(),
             "seeds": list(self.seeds),
             "errors": {
-                rule: {name: values.tolist() for name, values in found.items()}
-                for rule, found in self.errors.items()
+                rule: {name: values.tolist() for name, values in errors.items()}
+                for rule, errors in self.errors.items()
             },
             "exponents": {
-                rule: {name: self.exponent(rule, name) for name in found}
-                for rule, found in self.errors.items()
+                rule: {name: self.exponent(rule, name) for name in errors}
+                for rule, errors in self.errors.items()
             },
         }
 

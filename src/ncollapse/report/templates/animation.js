@@ -3,30 +3,30 @@
   const dark = window.matchMedia("screen and (prefers-color-scheme: dark)");
 
   function start(figure) {
-    const film = JSON.parse(figure.querySelector("script").textContent);
+    const animation = JSON.parse(figure.querySelector("script").textContent);
     const stage = figure.querySelector(".stage");
     const button = figure.querySelector(".controls button");
     const slider = figure.querySelector(".controls input");
     const readout = figure.querySelector(".controls output");
-    const last = film.frames.length - 1;
+    const last = animation.frames.length - 1;
     let timer = null;
     let held = false;
 
     function draw() {
-      const look = dark.matches ? film.dark : film.light;
-      const frame = film.frames[Number(slider.value)];
-      const data = look.data.map((trace, place) => {
-        const row = film.moving.indexOf(place);
+      const colours = dark.matches ? animation.dark : animation.light;
+      const frame = animation.frames[Number(slider.value)];
+      const data = colours.data.map((trace, place) => {
+        const row = animation.moving.indexOf(place);
         return row < 0 ? trace : { ...trace, ...frame[row] };
       });
-      const buttons = "scene" in look.layout
+      const buttons = "scene" in colours.layout
         ? ["resetCameraLastSave3d"]
         : ["zoomIn2d", "zoomOut2d", "resetScale2d"];
       const config = { responsive: true, displaylogo: false, scrollZoom: false, modeBarButtons: [buttons] };
-      const label = film.labels[Number(slider.value)];
+      const label = animation.labels[Number(slider.value)];
       readout.textContent = label;
       slider.setAttribute("aria-valuetext", label);
-      return Plotly.react(stage, data, structuredClone(look.layout), config);
+      return Plotly.react(stage, data, structuredClone(colours.layout), config);
     }
 
     function stop() {

@@ -49,13 +49,13 @@ def decoupled_depth(problem: Problem, decays: np.ndarray) -> Geometry:
     centred = problem.loss == "cross_entropy"
     stretch = math.sqrt((groups.count - 1) / groups.count) if centred else 1.0
     apart = problem.targets[-1] - problem.targets[0]
-    found = [
+    optima = [
         _class_margin(
             problem.loss, groups.count, weight, tau, mean * depth / 2, stretch * scale, depth
         )
         for weight, tau, scale in zip(problem.weights, apart, scales, strict=True)
     ]
-    lengths = stretch * np.array([margin for margin, _ in found])
+    lengths = stretch * np.array([margin for margin, _ in optima])
     squares = mean / decays[-1] * (lengths * scales) ** (2.0 / depth)
     means = np.divide(lengths**2, squares, out=np.zeros_like(lengths), where=squares > 0)
     return decoupled(
@@ -64,7 +64,7 @@ def decoupled_depth(problem: Problem, decays: np.ndarray) -> Geometry:
         means,
         groups,
         centred=centred,
-        risk=float(groups.sizes @ [value for _, value in found]),
+        risk=float(groups.sizes @ [value for _, value in optima]),
         gap=None,
     )
 
@@ -115,8 +115,8 @@ def signed_depth(problem: Problem, decays: np.ndarray) -> Geometry:
     risk, gap = convex.risk, max(convex.gap, 0.0) if depth == 2 else None
     if depth > 2:
         starts = [(core, inner), problem.gather(problem.targets)]
-        found = [_descend(problem, mean * depth / 2, power, *start) for start in starts]
-        risk, core, inner = min(found, key=lambda item: item[0])
+        optima = [_descend(problem, mean * depth / 2, power, *start) for start in starts]
+        risk, core, inner = min(optima, key=lambda item: item[0])
     u, values, vt = np.linalg.svd(core * problem.scales, full_matrices=False)
     scaled = np.abs(inner) * problem.scales
     groups, ratio = problem.columns, mean / decays[-1]

@@ -29,12 +29,12 @@ def shrink(value: float, strength: float, power: float) -> float:
         return 0.0
     if power == 1.0:
         return value - strength
-    found = root_scalar(
+    solution = root_scalar(
         lambda s: s - value + strength * power * s ** (power - 1.0),
         bracket=(least, value),
         xtol=1e-15,
     )
-    return float(found.root)
+    return float(solution.root)
 
 
 def linear_layers(
