@@ -38,9 +38,10 @@ class Row:
     def to_dict(self) -> dict[str, Any]:
         """One flat JSON-ready object: ``verdict`` is the status, all else as in `Verdict`."""
         judged = self.verdict.to_dict()
+        status = judged.pop("status")
         return {
             **judged,
-            "verdict": judged.pop("status"),
+            "verdict": status,
             "paper": self.paper,
             "experiment": self.experiment,
             "corrected": self.corrected,

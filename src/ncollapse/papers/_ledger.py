@@ -6,9 +6,12 @@ import hashlib
 import inspect
 import json
 import os
+import signal
+import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -83,7 +86,8 @@ def _judge(
     place.mkdir(exist_ok=True)
     start = time.perf_counter()
     try:
-        result = experiment.at(scale, place)
+        with _whole_or_interrupted():
+            result = experiment.at(scale, place)
     except Exception as error:
         reason = _sentence(error)
         tell(f"failed: {reason}")
@@ -95,6 +99,30 @@ def _judge(
         _write(place, judged)
     tell(f"{judged.seconds:.1f} s" + "".join(f"; {error}" for error in errors))
     return judged
+
+
+class _Interrupt(BaseException):
+    """Stands for KeyboardInterrupt, on which a flow ends early and returns as if it were done."""
+
+
+@contextmanager
+def _whole_or_interrupted() -> Iterator[None]:
+    """Inside, an interrupt leaves no result; outside it is a KeyboardInterrupt again."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise _Interrupt
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    except _Interrupt:
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _attempt(claim: Claim, result: Any, errors: list[str]) -> Verdict:
