@@ -17,7 +17,7 @@ def row(name, measured, **more):
         source="here",
         relation=more.pop("relation", Relation.EQUAL),
         expected=more.pop("expected", 2.0),
-        tolerance=0.1,
+        tolerance=more.pop("tolerance", 0.1),
         measure=lambda _: measured,
         wrong=Wrong("zero", expected=lambda _: 0.0),
         **more,
@@ -34,7 +34,7 @@ def page():
         row("printed", 3.0, corrected="fake2000.right"),
         row("missing", Missing("no data set")),
         row("zero", 0.05, expected=0.0),
-        row("ours", 2.0),
+        row("ours", 2.0, tolerance=0.0),
     )
     statements = (
         Statement("Lemma 1", "x < y", ("fake2000.right", "fake2000.printed", "fake2000.wrong")),
@@ -68,9 +68,10 @@ def test_a_slip_has_its_correction_beside_it(page):
 
 
 def test_sharpness_is_in_words(page):
-    assert "would have refuted a change of 3.5\u00a0%" in page
-    assert "would have refuted a change of 0.05;" in page
-    assert page.count("refutes the prediction itself") == 2
+    assert "a change of 3.5\u00a0% would have been refuted;" in page
+    assert "a change of 0.05 would have been refuted;" in page
+    assert page.count("the prediction itself is refuted") == 2
+    assert page.count("any change of the prediction is refuted") == 1
 
 
 def test_texts_are_escaped_and_nothing_comes_from_outside(page, tmp_path):

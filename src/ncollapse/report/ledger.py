@@ -51,6 +51,7 @@ def _sharpness(row: Row) -> str:
     if verdict.resolution is None or not math.isfinite(verdict.resolution):
         return ""
     if verdict.resolution == 0:
-        return "refutes the prediction itself"
+        exact = verdict.status == "holds"
+        return f"{'any change of the prediction' if exact else 'the prediction itself'} is refuted"
     size = percent(verdict.resolution, 2) if verdict.expected else number(verdict.resolution, 2)
-    return f"would have refuted a change of {size}"
+    return f"a change of {size} would have been refuted"
