@@ -125,7 +125,10 @@ def test_every_claim_has_a_row_and_every_statement_its_claims(fake, tmp_path):
     rows = {row["id"]: row for row in record["claims"]}
     assert list(rows) == list(papers.claims())
     printed = rows["fake2000.first.printed"]
-    assert (printed["verdict"], printed["corrected"]) == ("fails as printed", "fake2000.first.value")
+    assert (printed["verdict"], printed["corrected"]) == (
+        "fails as printed",
+        "fake2000.first.value",
+    )
     assert (printed["measured"], printed["expected"], printed["resolution"]) == (1.0, 3.0, 0.0)
     assert (printed["paper"], printed["statement"]) == ("fake2000", "Lemma 1")
     assert printed["command"] == "ncollapse ledger --claim fake2000.first.printed --scale quick"
