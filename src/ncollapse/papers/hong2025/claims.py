@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ncollapse.claims import Claim, Missing, Relation, Wrong
+from ncollapse.papers.hong2025.lemma_claims import LEMMAS, THEOREM8
 from ncollapse.theory.boundary import gordon_bound
 
 if TYPE_CHECKING:
@@ -324,4 +325,6 @@ CLAIMS = (
     *_THEOREM7,
     *_IMAGES,
     *_THEOREM2,
+    *LEMMAS,
+    *THEOREM8,
 )

@@ -13,8 +13,10 @@ from ncollapse.theory.minimisers import MODELS
 if TYPE_CHECKING:
     from ncollapse.papers.hong2025.generalisation import Errors
     from ncollapse.papers.hong2025.image_limits import LargestCounts
+    from ncollapse.papers.hong2025.appendix import Lemmas
     from ncollapse.papers.hong2025.minimisers import Theorem2
     from ncollapse.papers.hong2025.phase import Phase
+    from ncollapse.papers.hong2025.two_neurons import TwoNeurons
 
 
 def _spread(start: float, stop: float, count: int) -> tuple[float, ...]:
@@ -156,4 +158,47 @@ def theorem2(
         ratio=ratio,
         seeds=seeds,
         models=models,
+    )
+
+
+@experiment(
+    "The lemmas behind the bounds",
+    "Lemmas 10–12, Proposition 13 and Lemma 15 on random draws, with the paper's constants",
+    quick={"trials": 2_000},
+    paper={"trials": 20_000},
+)
+def lemmas(
+    *,
+    trials: int,
+    dim: int = 2_000,
+    kept: int = 20,
+    shape: tuple[int, int] = (6, 20),
+    seed: int = 0,
+) -> Lemmas:
+    """m = ``kept`` of d = ``dim`` dimensions for Lemmas 11 and 12, n × d = ``shape`` for Gordon's."""
+    from ncollapse.papers.hong2025 import appendix
+
+    return appendix.compute(trials=trials, dim=dim, kept=kept, shape=shape, seed=seed)
+
+
+@experiment(
+    "Two neurons at large noise",
+    "the best collapsed neuron and pair against their formulas, and where (2.28) goes at large s",
+    quick={"trials": 20},
+    paper={"count": 150, "trials": 40},
+)
+def theorem8(
+    *,
+    trials: int,
+    count: int = 40,
+    ratio: float = 4.0,
+    sigmas: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0),
+    fresh: int = 20_000,
+    seed: int = 0,
+) -> TwoNeurons:
+    """Means ±e_1, d/n = ``ratio``; ``fresh`` new samples of each class at σ = 1."""
+    from ncollapse.papers.hong2025 import two_neurons
+
+    return two_neurons.compute(
+        count=count, ratio=ratio, sigmas=sigmas, trials=trials, fresh=fresh, seed=seed
     )
