@@ -68,8 +68,8 @@ class Experiment:
     """A figure or table that can be reproduced by name, declared by `experiment`.
 
     ``compute(**settings)`` gives a `Result`. The function of the same name in the paper's
-    ``figures``, if there is one, draws it, ``(result, out) -> list[Path]``, and the rows of its ``CLAIMS`` that
-    carry ``name`` judge it; both are imported only when the experiment runs.
+    ``figures``, if it has one, draws it, ``(result, out) -> list[Path]``, and the rows of its
+    ``CLAIMS`` that carry ``name`` judge it; both are imported only when the experiment runs.
     """
 
     name: str

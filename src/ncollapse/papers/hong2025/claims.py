@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ncollapse.claims import Claim, Missing, Relation, Wrong
+from ncollapse.papers.hong2025.construction_claims import CERTIFICATES, OPTIMALITY
 from ncollapse.papers.hong2025.lemma_claims import LEMMAS, THEOREM8
 from ncollapse.theory.boundary import gordon_bound
 
@@ -327,4 +328,6 @@ CLAIMS = (
     *_THEOREM2,
     *LEMMAS,
     *THEOREM8,
+    *CERTIFICATES,
+    *OPTIMALITY,
 )

@@ -11,10 +11,12 @@ from ncollapse.papers import experiment
 from ncollapse.theory.minimisers import MODELS
 
 if TYPE_CHECKING:
+    from ncollapse.papers.hong2025.appendix import Lemmas
+    from ncollapse.papers.hong2025.constructions import Constructions
     from ncollapse.papers.hong2025.generalisation import Errors
     from ncollapse.papers.hong2025.image_limits import LargestCounts
-    from ncollapse.papers.hong2025.appendix import Lemmas
     from ncollapse.papers.hong2025.minimisers import Theorem2
+    from ncollapse.papers.hong2025.multipliers import Optimality
     from ncollapse.papers.hong2025.phase import Phase
     from ncollapse.papers.hong2025.two_neurons import TwoNeurons
 
@@ -202,3 +204,31 @@ def theorem8(
     return two_neurons.compute(
         count=count, ratio=ratio, sigmas=sigmas, trials=trials, fresh=fresh, seed=seed
     )
+
+
+@experiment(
+    "Theorems 3 to 6 on data made for them",
+    "certificates on constructed data, networks built of them, and the kernel of a random layer",
+    quick={"draws": 20},
+    paper={"draws": 200},
+)
+def certificates(
+    *, draws: int, points: int = 12, features: int = 20_000, seed: int = 0
+) -> Constructions:
+    """``draws`` of each kind of data; ``points`` on a sphere for the random layer."""
+    from ncollapse.papers.hong2025 import constructions
+
+    return constructions.compute(draws=draws, points=points, features=features, seed=seed)
+
+
+@experiment(
+    "Why the collapsed minimiser is optimal",
+    "multipliers of Theorem 2(a), and minima for two classes and for unequal ones",
+    quick={"starts": 6},
+    paper={"starts": 30},
+)
+def optimality(*, starts: int, seed: int = 0) -> Optimality:
+    """Positive features, cross-entropy, λ_W = 4λ_H, a fifth of the threshold of K = 3, n = 4."""
+    from ncollapse.papers.hong2025 import multipliers
+
+    return multipliers.compute(starts=starts, seed=seed)

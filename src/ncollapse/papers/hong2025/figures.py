@@ -245,7 +245,11 @@ def plot_scores(axis: Any, result: TwoNeurons) -> list[Any]:
     colours = class_colours(2)
     drawn = axis.plot(sigmas, exact, color=colours[1], label="exact curve (n → ∞)")
     drawn += axis.plot(
-        sigmas, np.sqrt(result.ratio / sigmas), "--", color=colours[0], label="√(d/n) s$^{-3/2}$"
+        sigmas,
+        np.sqrt(result.ratio / sigmas),
+        "--",
+        color=colours[0],
+        label="as printed, √(d/n) s$^{-3/2}$",
     )
     drawn.append(axis.axhline(result.limit, color=faint(), lw=1))
     mean, trials = result.scores.mean(axis=1), result.scores.shape[1]
@@ -255,8 +259,9 @@ def plot_scores(axis: Any, result: TwoNeurons) -> list[Any]:
             result.sigmas, mean, spread, fmt="o", color=ink(), mfc="none", label="best neuron"
         )
     )
-    axis.set(xscale="log", yscale="log", xlabel="noise s = σ/‖μ‖", ylabel="−s Φ⁻¹(error)")
+    axis.set(xscale="log", ylim=(0.0, 1.5), xlabel="noise s = σ/‖μ‖", ylabel="−s Φ⁻¹(error)")
     axis.set_title(f"Error at large noise, d/n = {result.ratio:g}")
+    _noise_ticks(axis, result)
     axis.legend(fontsize=8)
     return drawn
 
@@ -272,8 +277,14 @@ def plot_ties(axis: Any, result: TwoNeurons) -> list[Any]:
         drawn += axis.plot(result.sigmas, values.mean(axis=1), mark, color=ink(), label=label)
     axis.set(xscale="log", xlabel="noise s = σ/‖μ‖", ylabel="misclassification error")
     axis.set_title("Theorem 8(b) counts ties as errors")
+    _noise_ticks(axis, result)
     axis.legend(fontsize=8)
     return drawn
+
+
+def _noise_ticks(axis: Any, result: TwoNeurons) -> None:
+    axis.set_xticks(result.sigmas, [f"{sigma:g}" for sigma in result.sigmas])
+    axis.set_xticks([], minor=True)
 
 
 def _phase(
