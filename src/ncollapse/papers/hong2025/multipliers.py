@@ -132,7 +132,10 @@ def compute(*, starts: int, seed: int) -> Optimality:
     """Minimise from ``starts`` random starts in twice as many dimensions as classes."""
     level = SHARE * collapse_threshold("upfm-ce", num_classes=3, per_class=4)
     decays = {"lambda_w": level * math.sqrt(RATIO), "lambda_h": level / math.sqrt(RATIO)}
-    of_decays: dict[str, Any] = {"weight_decay": decays["lambda_w"], "feature_decay": decays["lambda_h"]}
+    of_decays: dict[str, Any] = {
+        "weight_decay": decays["lambda_w"],
+        "feature_decay": decays["lambda_h"],
+    }
     unequal, balanced = (
         predict(counts, features="nonnegative", **of_decays)
         for counts in (COUNTS, (sum(COUNTS) // len(COUNTS),) * len(COUNTS))

@@ -93,8 +93,14 @@ def compute(
     """The exact programs of ``trials`` samples at each σ; formulas against ``fresh`` samples.
 
     For s beyond √n about half of the samples have no best neuron: the error falls as ⟨x_i, β⟩ on
-    the class goes to 0, the rarer case of (4.24) no more. They are passed over. d ≥ 2n.
+    the class goes to 0, the other case of (4.24). They are passed over.
+
+    Raises ``ValueError`` for d < 2n.
     """
+    if ratio < 2.0:
+        raise ValueError(
+            f"ratio must be at least 2, where every sample collapses, but it is {ratio}"
+        )
     dim = round(ratio * count)
     mean = np.eye(1, dim)[0]
 
