@@ -68,8 +68,8 @@ class Experiment:
     """A figure or table that can be reproduced by name, declared by `experiment`.
 
     ``compute(**settings)`` gives a `Result`. The function of the same name in the paper's
-    ``figures`` draws it, ``(result, out) -> list[Path]``, and the rows of its ``CLAIMS`` that
-    carry ``name`` judge it; both are imported only when the experiment runs.
+    ``figures``, if it has one, draws it, ``(result, out) -> list[Path]``, and the rows of its
+    ``CLAIMS`` that carry ``name`` judge it; both are imported only when the experiment runs.
     """
 
     name: str
@@ -161,7 +161,8 @@ class Experiment:
 
     def _draw(self, result: Result, folder: Path) -> tuple[list[Path], str]:
         try:
-            return getattr(self._beside("figures"), self._stem)(result, folder), ""
+            draw = getattr(self._beside("figures"), self._stem, None)
+            return ([], "") if draw is None else (draw(result, folder), "")
         except ModuleNotFoundError as error:
             return [], str(error)
 
