@@ -27,6 +27,7 @@ SMALL = {
     "ji2022.example31": {},
     "ji2022.figure2": {"epochs": 2_000},
     "ji2022.rates": {},
+    "ji2022.separation": {},
     "min2025.separable": {"width": 24},
     "min2025.digits": {},
     "mixon2022.figure1": {"sizes": (1e-1, 1e-2)},
