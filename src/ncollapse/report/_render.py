@@ -93,6 +93,7 @@ def template_environment() -> Any:
     environment.globals |= {"marks": _MARKS, "signs": _SIGNS}
     environment.filters["number"] = number
     environment.filters["closeness"] = closeness
+    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     environment.filters["png_uri"] = lambda png: _data_uri("image/png", png)
     return environment
 
