@@ -95,6 +95,7 @@ def _facts(row: Row) -> list[tuple[str, str]]:
         ("statement", verdict.statement),
         ("measured is", verdict.says),
         ("verdict", verdict.status),
+        ("broken", verdict.assumption or "–"),
         ("why", verdict.reason),
         ("measured", measured),
         ("expected", f"{verdict.relation} {expected}"),

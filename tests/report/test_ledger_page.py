@@ -4,7 +4,17 @@ import re
 
 import pytest
 
-from ncollapse.claims import Claim, Ledger, Missing, Relation, Row, Statement, Wrong, judge
+from ncollapse.claims import (
+    Assumption,
+    Claim,
+    Ledger,
+    Missing,
+    Relation,
+    Row,
+    Statement,
+    Wrong,
+    judge,
+)
 from ncollapse.report.ledger import render_ledger, write_ledger
 
 
@@ -35,6 +45,7 @@ def page():
         row("missing", Missing("no data set")),
         row("zero", 0.05, expected=0.0),
         row("ours", 2.0, tolerance=0.0),
+        row("broken", 2.0, assumption=lambda _: Assumption("separability", "9 % of pairs")),
     )
     statements = (
         Statement("Lemma 1", "x < y", ("fake2000.right", "fake2000.printed", "fake2000.wrong")),
@@ -46,7 +57,7 @@ def page():
 
 def test_every_claim_is_there_once_with_its_command(page):
     names = re.findall(r'class="claim" id="fake2000\.(\w+)"', page)
-    assert sorted(names) == ["missing", "ours", "printed", "right", "wrong", "zero"]
+    assert sorted(names) == ["broken", "missing", "ours", "printed", "right", "wrong", "zero"]
     for name in names:
         assert page.count(f"ncollapse ledger --claim fake2000.{name} --scale quick") == 1
     assert page.index('id="fake2000.ours"') > page.index("Beyond the paper's numbered statements")
@@ -57,6 +68,7 @@ def test_failures_stand_in_it_like_the_rest(page):
     assert "✗</b> fails</span>" in block[: block.index("</div>")]
     assert "2 of 3 statements have a verdict" in page
     assert "no data set" in page
+    assert "separability: 9 % of pairs; off by 0" in page
     assert "No claim: a remark.</p>" in page
 
 
