@@ -23,18 +23,27 @@ SWEPT = {
     "hong2025.images": {"classes": (2,), "most": 20},
 }
 SMALL = {
+    "hong2025.certificates": {"draws": 5},
+    "hong2025.lemmas": {"trials": 1_000},
+    "hong2025.optimality": {"starts": 6},
     "hong2025.theorem2": {"shares": (0.2, 1.5), "seeds": (0, 1)},
+    "hong2025.theorem8": {"trials": 10},
     "ji2022.example31": {},
     "ji2022.figure2": {"epochs": 2_000},
     "ji2022.rates": {},
+    "ji2022.separation": {},
     "min2025.separable": {"width": 24},
     "min2025.digits": {},
+    "min2025.separable_digits": {},
+    "min2025.alignment_time": {"sizes": (1e-3, 1e-5, 1e-7)},
+    "min2025.lost_classes": {"seeds": (0, 1)},
     "mixon2022.figure1": {"sizes": (1e-1, 1e-2)},
     "mixon2022.figure2": {"sizes": (1e-1, 1e-2)},
+    "mixon2022.subspace": {},
     "mixon2022.final_errors": {
         "sizes": (1e-1, 1e-2),
         "seeds": (0, 1),
-        "optimisers": {"gd": (0.02, 2000)},
+        "optimisers": {"gd": (0.02, 2000), "adam": (0.01, 5000)},
     },
 }
 SAME_RUN = {"mixon2022.figure2": "mixon2022.figure1"}

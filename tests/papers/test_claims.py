@@ -1,6 +1,7 @@
 """Every claim on small runs: it holds, and the wrong theory that it names does not."""
 
 import json
+from importlib import import_module
 
 import pytest
 
@@ -52,3 +53,14 @@ def test_ids_are_unique_and_all_rows_are_collected():
     rows = [row for experiment in EXPERIMENTS.values() for row in experiment.claims]
     assert len(rows) == len(ROWS)
     assert {row.id for row in rows} == set(ROWS)
+
+
+@pytest.mark.parametrize("paper", ["ji2022", "min2025", "mixon2022"])
+def test_every_statement_has_claims_that_exist_or_a_reason(paper):
+    statements = import_module(f"ncollapse.papers.{paper}.statements").STATEMENTS
+    named = {identity for statement in statements for identity in statement.claims}
+    assert named <= set(ROWS)
+    assert len({statement.name for statement in statements}) == len(statements)
+    ours = {name for name, row in ROWS.items() if name.startswith(f"{paper}.")}
+    quoted = {name for name in ours if not ROWS[name].statement.startswith("ours")}
+    assert quoted <= named, sorted(quoted - named)

@@ -59,7 +59,8 @@ def test_search_equals_a_scan_of_linear_programs_whatever_is_predicted(
 
 
 def test_an_unproven_verdict_counts_as_infeasible_and_is_reported(monkeypatch):
-    monkeypatch.setattr(transition, "proven_verdict", lambda own, rest: None)
+    undecided = SimpleNamespace(feasible=None)
+    monkeypatch.setattr(transition, "decide", lambda own, rest: undecided)
     found = transition.search(np.eye(2), 0.6, 5, [5, 6, 7], 0)
     assert found["feasible"] == found["proven"] == 0 < found["verdicts"]
 

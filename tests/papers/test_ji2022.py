@@ -18,7 +18,7 @@ def test_figure_2_compares_the_flow_with_descent(result_of):
     assert by_name["nc2_equiangular_means"]["flow"] < 1e-4
     assert by_name["nc2_equiangular_means"]["descent"] > 1e-3
     assert all(row["flow"] < row["descent"] for row in result.table())
-    assert result.start_share == pytest.approx(np.sqrt(2) / result.run.trajectory.norm[-1])
+    assert result.start_share == pytest.approx(np.sqrt(2) / result.run.norm[-1])
     json.dumps(result.to_dict(), allow_nan=False)
     axes = Figure().subplots(1, 4)
     assert len(figures.plot_panels(result, axes)) == 2 * 6 + 4

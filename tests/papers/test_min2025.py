@@ -56,8 +56,9 @@ def test_a_class_without_neurons_violates_an_assumption_and_is_named():
     for verdict in run.verdicts:
         if verdict.id != "min2025.conservation":
             assert verdict.status == "assumption violated", verdict
-            assert "a neuron alive for each class" in verdict.reason
-            assert all(f"class {k} has none at the end" in verdict.reason for k in lost)
+            assert "a neuron alive for each class" in verdict.assumption
+            assert all(f"class {k} has none at the end" in verdict.assumption for k in lost)
+            assert "as its start foretold" in verdict.assumption
 
 
 def test_groups_from_the_record_are_those_of_the_final_weights():
@@ -117,7 +118,7 @@ def test_digits_are_not_separable_and_no_claim_is_passed(digits):
     assert digits.separability.violating_share == pytest.approx(0.2, abs=0.05)
     needing = [verdict for verdict in digits.verdicts if "conservation" not in verdict.id]
     assert {verdict.status for verdict in needing} == {"assumption violated"}
-    assert all("assumption violated by 2" in verdict.reason for verdict in needing)
+    assert all("% of the pairs of inputs violate it" in verdict.assumption for verdict in needing)
 
 
 def test_digits_collapse_early_and_a_dead_sample_undoes_it(digits):

@@ -13,7 +13,7 @@ def test_starts_follow_the_exact_flow_until_they_leave_it(result_of):
     result = result_of("mixon2022.figure1")
     json.dumps(result.to_dict(), allow_nan=False)
     for start in result.starts:
-        assert start.run.trajectory.reached
+        assert start.run.reached
         assert start.shape == (3, 3)
         assert 0 < start.escaped.argmax() < len(start.time)
         led = start.predicted["snc3"] > 10.0 * start.error("snc3")[-1]

@@ -50,12 +50,20 @@ def test_statuses_differ_without_colour():
         ],
     )
     html = render(page)
-    marks = {"holds": "✓", "fails": "✗", "assumption violated": "△"}
+    marks = {"holds": "✓", "fails": "✗"}
     marks |= {"not measured": "–", "fails as printed": "✎"}
     for status, mark in marks.items():
         assert html.count(f"{mark}</b> {status}<") == 1, status
+    assert html.count('aria-label="assumption violated">△</b>') == 1
     assert "no such thing" in html
     assert "paper.right is the corrected claim" in html
+
+
+def test_a_violated_assumption_is_said_once():
+    html = render(Page("A title", "A lead.", verdicts=[judged(1.0, violated="20 % of pairs")] * 3))
+    assert html.count("20 % of pairs") == 1
+    assert html.count("Separability: 20 % of pairs.") == 1
+    assert html.count('aria-label="assumption violated">△</b>') == 3
 
 
 def test_any_experiment_can_use_the_page():

@@ -257,3 +257,14 @@ def test_undefined_quantities_are_refused():
         distance_to_invariant_subspace(zero)
     with pytest.raises(ValueError, match="rank K - 1"):
         small_start_limit(zero.weight + 1e-3, zero.features)
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_a_start_of_lower_rank_keeps_its_rank_to_the_end(rank):
+    """Rounding leaves singular values near 1e-17, which e^{√n t} would raise to the others."""
+    rng = np.random.default_rng(rank)
+    left = rng.standard_normal((4, rank))
+    weight = (left - left.mean(axis=0)) @ rng.standard_normal((rank, 6))
+    end = exact_solution(on_invariant_subspace(weight, 3), 40.0).weight
+    basis = np.linalg.svd(weight)[0][:, :rank]
+    np.testing.assert_allclose(end @ end.T, np.sqrt(3.0) * basis @ basis.T, atol=1e-12)

@@ -25,7 +25,9 @@ class Verdict:
     status
         A claim whose assumption is violated is never said to hold.
     reason
-        Why, in a sentence: how far off, and which assumption is broken.
+        Why, in a sentence: how far off.
+    assumption
+        What the theorem asks and the result breaks, in a sentence; empty where nothing is broken.
     measured, expected, tolerance
         At the entry that decides, where many are compared; None where nothing was measured. Of a
         monotone quantity: its largest fall, and 0.
@@ -44,6 +46,7 @@ class Verdict:
     relation: str
     status: Status
     reason: str
+    assumption: str
     measured: float | None
     expected: float | None
     tolerance: float | None
@@ -85,7 +88,6 @@ def judge(claim: Claim, result: Any) -> Verdict:
     broken = claim.assumption(result) if claim.assumption is not None else None
     if broken is not None:
         status = "assumption violated"
-        reason = f"{broken.name}: {broken.detail}; {reason}"
     return Verdict(
         claim.id,
         claim.statement,
@@ -94,6 +96,7 @@ def judge(claim: Claim, result: Any) -> Verdict:
         claim.relation.value,
         status,
         reason,
+        "" if broken is None else f"{broken.name}: {broken.detail}",
         None if comparison is None else comparison.measured,
         None if comparison is None else comparison.expected,
         None if comparison is None else comparison.tolerance,

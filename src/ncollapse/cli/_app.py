@@ -21,6 +21,7 @@ _HOMES = {
     "boundary": ("_certify", "boundary"),
     "minimiser": ("_unconstrained", "minimiser"),
     "reproduce": ("_reproduce", "reproduce"),
+    "ledger": ("_ledger", "ledger"),
 }
 
 

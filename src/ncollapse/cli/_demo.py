@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ncollapse.cli._flow import finish_relu2
-from ncollapse.cli._output import flow_progress
-from ncollapse.cli._runs import Html, Json, Rtol, Save, Seed, Until, Width, check_outputs
+from ncollapse.cli._output import INTERRUPTED, flow_progress, print_facts, print_verdicts
+from ncollapse.cli._runs import Html, Json, Rtol, Save, Seed, Until, Width, check_outputs, finish
 
 
 def demo(
@@ -29,13 +28,13 @@ def demo(
     save: Save = None,
     json: Json = False,
 ) -> int:
-    """Predict, watch, measure and judge a shallow ReLU network on real digits."""
-    from ncollapse.papers import min2025
+    """Real digits in three acts: where theory is true, where it is bent, and all of them."""
+    from ncollapse.papers.min2025.story import tell
 
     labels = _labels(classes)
     check_outputs(context.params)
     with flow_progress("demo") as on_progress:
-        run = min2025.digits(
+        story = tell(
             labels=labels,
             per_class=per_class,
             data_dir=data_dir,
@@ -46,7 +45,20 @@ def demo(
             rtol=rtol,
             on_progress=on_progress,
         )
-    return finish_relu2(context, run, f"{run.data.name}, classes {classes}")
+
+    def make_page():
+        from ncollapse.papers.min2025.story_page import build_story
+
+        return build_story(story)
+
+    def show() -> None:
+        for run, title in ((story.held, "chosen"), (story.every, "all")):
+            if run is not None:
+                print_facts(f"{run.data.name}, classes {classes}: {title}", run.facts())
+                print_verdicts(run.verdicts)
+
+    status = finish(context, story.every.trajectory, story.to_dict(), make_page, show)
+    return INTERRUPTED if story.interrupted else status
 
 
 def _labels(text: str) -> tuple[int, ...]:

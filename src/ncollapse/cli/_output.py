@@ -81,6 +81,8 @@ def print_facts(title: str, facts: Iterable[tuple[str, str]]) -> None:
 
 
 def print_verdicts(verdicts: Iterable[Verdict]) -> None:
+    """A table, and below it, once, each assumption that is violated."""
+    verdicts = list(verdicts)
     table = Table(title="Claims, measured against expected", title_justify="left")
     for heading in ("claim", "measured", "expected", "verdict", "why"):
         table.add_column(heading, overflow="fold")
@@ -90,7 +92,11 @@ def print_verdicts(verdicts: Iterable[Verdict]) -> None:
             for value in (verdict.measured, verdict.expected)
         )
         table.add_row(verdict.id, measured, expected, verdict.status, verdict.reason)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for assumption in dict.fromkeys(verdict.assumption for verdict in verdicts):
+        if assumption:
+            console.print(f"Assumption violated: {assumption}.")
 
 
 @contextmanager

@@ -68,8 +68,8 @@ class Experiment:
     """A figure or table that can be reproduced by name, declared by `experiment`.
 
     ``compute(**settings)`` gives a `Result`. The function of the same name in the paper's
-    ``figures`` draws it, ``(result, out) -> list[Path]``, and the rows of its ``CLAIMS`` that
-    carry ``name`` judge it; both are imported only when the experiment runs.
+    ``figures``, if it has one, draws it, ``(result, out) -> list[Path]``, and the rows of its
+    ``CLAIMS`` that carry ``name`` judge it; both are imported only when the experiment runs.
     """
 
     name: str
@@ -96,6 +96,15 @@ class Experiment:
         """The verdict on each of `claims`."""
         return tuple(judge(claim, result) for claim in self.claims)
 
+    def at(self, scale: str, folder: Path, scheduler: str | None = None) -> Any:
+        """The result at one of ``scales``; a sweep keeps its cells, and resumes, in ``folder``/sweep.
+
+        Raises what `run` does.
+        """
+        self._check(scale, scheduler)
+        sweep = {"folder": folder / "sweep", "scheduler": scheduler} if self.sweeps else {}
+        return self.compute(**self.scales[scale], **sweep)
+
     def run(
         self, scale: str = "quick", out: str | Path | None = None, scheduler: str | None = None
     ) -> Reproduction:
@@ -113,18 +122,11 @@ class Experiment:
         Raises ``ValueError`` for an unknown scale, or a scheduler where nothing is swept, and
         what the experiment raises.
         """
-        if scale not in self.scales:
-            raise ValueError(
-                f"scale of {self.name} must be one of {', '.join(self.scales)}, but it is {scale!r}"
-            )
-        if scheduler is not None and not self.sweeps:
-            raise ValueError(f"scheduler is for sweeps; {self.name} runs in one process")
+        self._check(scale, scheduler)
         folder = Path(f"{self.name}-{scale}" if out is None else out)
         folder.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
-        settings = self.scales[scale]
-        sweep = {"folder": folder / "sweep", "scheduler": scheduler} if self.sweeps else {}
-        result = self.compute(**settings, **sweep)
+        result = self.at(scale, folder, scheduler)
         record, verdicts = result.to_dict(), self.judge(result)
         data = folder / f"{self._stem}.json"
         data.write_text(json.dumps(record, sort_keys=True), encoding="utf-8")
@@ -136,11 +138,19 @@ class Experiment:
             scale,
             tuple(str(path) for path in [*drawn, *files]),
             verdicts,
-            settings,
+            self.scales[scale],
             record,
             undrawn,
             time.perf_counter() - start,
         )
+
+    def _check(self, scale: str, scheduler: str | None) -> None:
+        if scale not in self.scales:
+            raise ValueError(
+                f"scale of {self.name} must be one of {', '.join(self.scales)}, but it is {scale!r}"
+            )
+        if scheduler is not None and not self.sweeps:
+            raise ValueError(f"scheduler is for sweeps; {self.name} runs in one process")
 
     @property
     def _stem(self) -> str:
@@ -151,7 +161,8 @@ class Experiment:
 
     def _draw(self, result: Result, folder: Path) -> tuple[list[Path], str]:
         try:
-            return getattr(self._beside("figures"), self._stem)(result, folder), ""
+            draw = getattr(self._beside("figures"), self._stem, None)
+            return ([], "") if draw is None else (draw(result, folder), "")
         except ModuleNotFoundError as error:
             return [], str(error)
 

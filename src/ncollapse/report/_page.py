@@ -127,6 +127,11 @@ class Page:
     source: str = ""
 
     @property
+    def broken(self) -> list[str]:
+        """The assumptions that the verdicts lack, each once."""
+        return list(dict.fromkeys(v.assumption for v in self.verdicts if v.assumption))
+
+    @property
     def figures(self) -> list[Illustration]:
         return [figure for section in self.sections for figure in section.figures]
 

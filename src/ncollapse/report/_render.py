@@ -44,13 +44,11 @@ def render(page: Page, *, pictures_beside: bool = False) -> str:
     counts = {
         status: sum(verdict.status == status for verdict in page.verdicts) for status in _MARKS
     }
-    environment = _environment()
+    environment = template_environment()
     scripts = _scripts(environment) if page.animations else []
     return environment.get_template("page.html.j2").render(
         page=page,
         counts=counts,
-        marks=_MARKS,
-        signs=_SIGNS,
         record=record if page.record else "",
         record_uri=_data_uri("application/json", record.encode()),
         scripts=scripts,
@@ -83,7 +81,8 @@ def write_page(page: Page, out: str | Path) -> list[Path]:
     return paths
 
 
-def _environment() -> Any:
+def template_environment() -> Any:
+    """The templates, with what all of them use."""
     jinja2 = require("jinja2")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ncollapse.report", "templates"),
@@ -92,8 +91,10 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= {"marks": _MARKS, "signs": _SIGNS}
     environment.filters["number"] = number
     environment.filters["closeness"] = closeness
+    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     environment.filters["png_uri"] = lambda png: _data_uri("image/png", png)
     return environment
 

@@ -107,7 +107,9 @@ def exact_solution(point: Point, time: float) -> Point:
     """Gradient flow from a point of the invariant subspace S, exactly (mixon2022 Theorem 3).
 
     Singular vectors of W stay; each squared singular value obeys λ' = 2λ(√n − λ), hence
-    λ(t) = √n / (1 + (√n/λ₀ − 1) e^{−2√n t}); the bias is (1 − (1 − K b₀) e^{−Knt})/K.
+    λ(t) = √n / (1 + (√n/λ₀ − 1) e^{−2√n t}); the bias is (1 − (1 − K b₀) e^{−Knt})/K. A singular
+    value that is zero to rounding stays zero: a start of lower rank ends at WWᵀ = √n(I − Π), Π the
+    projection onto the kernel of W₀ᵀ.
 
     Raises ``ValueError`` when ``point`` is off S by more than rounding.
     """
@@ -116,6 +118,8 @@ def exact_solution(point: Point, time: float) -> Point:
     if distance_to_invariant_subspace(point) > 1e-12:
         raise ValueError("point must lie on the invariant subspace S, see on_invariant_subspace")
     left, singular, right = np.linalg.svd(point.weight, full_matrices=False)
+    rounding = max(point.weight.shape) * np.finfo(float).eps * singular[0]
+    singular = np.where(singular > rounding, singular, 0.0)
     singular = logistic_singular_values(singular, per_class, time)
     level = float(point.bias.mean())
     settled = (

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ncollapse.claims import Claim, Missing, Relation, Wrong
+from ncollapse.papers.hong2025.construction_claims import CERTIFICATES, OPTIMALITY
+from ncollapse.papers.hong2025.lemma_claims import LEMMAS, THEOREM8
 from ncollapse.theory.boundary import gordon_bound
 
 if TYPE_CHECKING:
@@ -324,4 +326,8 @@ CLAIMS = (
     *_THEOREM7,
     *_IMAGES,
     *_THEOREM2,
+    *LEMMAS,
+    *THEOREM8,
+    *CERTIFICATES,
+    *OPTIMALITY,
 )

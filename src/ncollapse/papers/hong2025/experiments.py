@@ -11,10 +11,14 @@ from ncollapse.papers import experiment
 from ncollapse.theory.minimisers import MODELS
 
 if TYPE_CHECKING:
+    from ncollapse.papers.hong2025.appendix import Lemmas
+    from ncollapse.papers.hong2025.constructions import Constructions
     from ncollapse.papers.hong2025.generalisation import Errors
     from ncollapse.papers.hong2025.image_limits import LargestCounts
     from ncollapse.papers.hong2025.minimisers import Theorem2
+    from ncollapse.papers.hong2025.multipliers import Optimality
     from ncollapse.papers.hong2025.phase import Phase
+    from ncollapse.papers.hong2025.two_neurons import TwoNeurons
 
 
 def _spread(start: float, stop: float, count: int) -> tuple[float, ...]:
@@ -157,3 +161,74 @@ def theorem2(
         seeds=seeds,
         models=models,
     )
+
+
+@experiment(
+    "The lemmas behind the bounds",
+    "Lemmas 10–12, Proposition 13 and Lemma 15 on random draws, with the paper's constants",
+    quick={"trials": 2_000},
+    paper={"trials": 20_000},
+)
+def lemmas(
+    *,
+    trials: int,
+    dim: int = 2_000,
+    kept: int = 20,
+    shape: tuple[int, int] = (6, 20),
+    seed: int = 0,
+) -> Lemmas:
+    """m = ``kept`` of d = ``dim`` dimensions for Lemmas 11 and 12, n × d = ``shape`` for Gordon's."""
+    from ncollapse.papers.hong2025 import appendix
+
+    return appendix.compute(trials=trials, dim=dim, kept=kept, shape=shape, seed=seed)
+
+
+@experiment(
+    "Two neurons at large noise",
+    "the best collapsed neuron and pair against their formulas, and where (2.28) goes at large s",
+    quick={"trials": 20},
+    paper={"count": 150, "trials": 40},
+)
+def theorem8(
+    *,
+    trials: int,
+    count: int = 40,
+    ratio: float = 4.0,
+    sigmas: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0),
+    fresh: int = 20_000,
+    seed: int = 0,
+) -> TwoNeurons:
+    """Means ±e_1, d/n = ``ratio``; ``fresh`` new samples of each class at σ = 1."""
+    from ncollapse.papers.hong2025 import two_neurons
+
+    return two_neurons.compute(
+        count=count, ratio=ratio, sigmas=sigmas, trials=trials, fresh=fresh, seed=seed
+    )
+
+
+@experiment(
+    "Theorems 3 to 6 on data made for them",
+    "certificates on constructed data, networks built of them, and the kernel of a random layer",
+    quick={"draws": 20},
+    paper={"draws": 200},
+)
+def certificates(
+    *, draws: int, points: int = 12, features: int = 20_000, seed: int = 0
+) -> Constructions:
+    """``draws`` of each kind of data; ``points`` on a sphere for the random layer."""
+    from ncollapse.papers.hong2025 import constructions
+
+    return constructions.compute(draws=draws, points=points, features=features, seed=seed)
+
+
+@experiment(
+    "Why the collapsed minimiser is optimal",
+    "multipliers of Theorem 2(a), and minima for two classes and for unequal ones",
+    quick={"starts": 6},
+    paper={"starts": 30},
+)
+def optimality(*, starts: int, seed: int = 0) -> Optimality:
+    """Positive features, cross-entropy, λ_W = 4λ_H, a fifth of the threshold of K = 3, n = 4."""
+    from ncollapse.papers.hong2025 import multipliers
+
+    return multipliers.compute(starts=starts, seed=seed)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from ncollapse.papers.hong2025.experiments import SHARES
 from ncollapse.report.images import save_figure
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ncollapse.papers.hong2025.image_limits import LargestCounts
     from ncollapse.papers.hong2025.minimisers import Theorem2
     from ncollapse.papers.hong2025.phase import Phase
+    from ncollapse.papers.hong2025.two_neurons import TwoNeurons
 
 _PHASE_LINES: dict[str, dict[str, Any]] = {
     "exact": {"color": "#00a36c", "linewidth": 2.4, "label": "exact boundary"},
@@ -113,6 +115,17 @@ def theorem2(result: Theorem2, out: Path) -> list[Path]:
             plot_sizes(axis, result, model)
 
     return [save_figure(out / "theorem2.png", (4.6 * len(models), 3.8), draw)]
+
+
+def theorem8(result: TwoNeurons, out: Path) -> list[Path]:
+    """Scores and ties over the noise, side by side."""
+
+    def draw(figure: Any) -> None:
+        left, right = figure.subplots(1, 2)
+        plot_scores(left, result)
+        plot_ties(right, result)
+
+    return [save_figure(out / "theorem8.png", (9.6, 4.0), draw)]
 
 
 def plot_success(
@@ -223,6 +236,55 @@ def plot_sizes(axis: Any, result: Theorem2, model: str) -> list[Any]:
     axis.set(title=model, xlabel="√(λ_W λ_H) / threshold", ylabel="a")
     axis.legend()
     return drawn
+
+
+def plot_scores(axis: Any, result: TwoNeurons) -> list[Any]:
+    """−s Φ⁻¹(error) of the best neuron against s: exact, its limit, and as printed."""
+    sigmas = np.geomspace(result.sigmas[0], result.sigmas[-1], 60)
+    exact = -sigmas * ndtri(best_error(sigmas, result.ratio))
+    colours = class_colours(2)
+    drawn = axis.plot(sigmas, exact, color=colours[1], label="exact curve (n → ∞)")
+    drawn += axis.plot(
+        sigmas,
+        np.sqrt(result.ratio / sigmas),
+        "--",
+        color=colours[0],
+        label="as printed, √(d/n) s$^{-3/2}$",
+    )
+    drawn.append(axis.axhline(result.limit, color=faint(), lw=1))
+    mean, trials = result.scores.mean(axis=1), result.scores.shape[1]
+    spread = 2.0 * result.scores.std(axis=1, ddof=1) / np.sqrt(trials)
+    drawn.append(
+        axis.errorbar(
+            result.sigmas, mean, spread, fmt="o", color=ink(), mfc="none", label="best neuron"
+        )
+    )
+    axis.set(xscale="log", ylim=(0.0, 1.5), xlabel="noise s = σ/‖μ‖", ylabel="−s Φ⁻¹(error)")
+    axis.set_title(f"Error at large noise, d/n = {result.ratio:g}")
+    _noise_ticks(axis, result)
+    axis.legend(fontsize=8)
+    return drawn
+
+
+def plot_ties(axis: Any, result: TwoNeurons) -> list[Any]:
+    """Errors of the pair against s, both neurons off being an error and not, and their bound."""
+    drawn: list[Any] = []
+    for values, mark, label in (
+        (result.pair, "x", "pair, both off is an error"),
+        (result.pair - result.tied, "+", "pair, both off is none"),
+        (result.lower, "-", "mean of the single errors"),
+    ):
+        drawn += axis.plot(result.sigmas, values.mean(axis=1), mark, color=ink(), label=label)
+    axis.set(xscale="log", xlabel="noise s = σ/‖μ‖", ylabel="misclassification error")
+    axis.set_title("Theorem 8(b) counts ties as errors")
+    _noise_ticks(axis, result)
+    axis.legend(fontsize=8)
+    return drawn
+
+
+def _noise_ticks(axis: Any, result: TwoNeurons) -> None:
+    axis.set_xticks(result.sigmas, [f"{sigma:g}" for sigma in result.sigmas])
+    axis.set_xticks([], minor=True)
 
 
 def _phase(

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ncollapse.certify import Direction, verify
-from ncollapse.certify.feasibility import candidates
+from ncollapse.certify import decide
 from ncollapse.data.synthetic import gaussian_mixture
+from ncollapse.geometry import unit_pair
 from ncollapse.theory.boundary import phase_boundary
 
 
@@ -24,8 +24,7 @@ def two_class_cell(
     angle: float, sigma: float, trial: int, seed: int, count: int, dimensions: Sequence[int]
 ) -> dict[str, int]:
     """K = 2 unit means at ``angle``: hong2025 Figure 1. ``trial`` enters through the seed."""
-    means = np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
-    return search(means, sigma, count, dimensions, seed)
+    return search(unit_pair(angle), sigma, count, dimensions, seed)
 
 
 def orthogonal_cell(
@@ -53,7 +52,7 @@ def search(
     while low < high:  # infeasible below low, feasible from high on
         middle = min(max(guess, low), high - 1)
         dim = dimensions[middle]
-        answer = proven_verdict(own[:, :dim].copy(), rest[:, :dim].copy())
+        answer = decide(own[:, :dim].copy(), rest[:, :dim].copy()).feasible
         verdicts += 1
         proven += answer is not None
         if answer:
@@ -62,11 +61,3 @@ def search(
             low, guess = middle + 1, middle + step
         step *= 2
     return {"feasible": len(dimensions) - low, "verdicts": verdicts, "proven": proven}
-
-
-def proven_verdict(own: np.ndarray, rest: np.ndarray) -> bool | None:
-    """Whether a direction maps ``own`` to 1 and ``rest`` below 0; None if nothing is proven."""
-    for candidate in candidates(own, rest):
-        if verify(own, rest, candidate).verified:
-            return isinstance(candidate, Direction)
-    return None

@@ -4,18 +4,32 @@ from ncollapse.papers.ji2022.experiments import (
     Example,
     Figure2,
     Rates,
+    Solutions,
     example31,
     figure2,
-    kkt_residual,
     rates,
+    separation,
+)
+from ncollapse.papers.ji2022.minimum_norm import (
+    MarginDeficit,
+    kkt_fit,
+    kkt_residual,
+    least_norm,
+    margin_deficit,
 )
 
 __all__ = [
     "Example",
     "Figure2",
+    "MarginDeficit",
     "Rates",
+    "Solutions",
     "example31",
     "figure2",
+    "kkt_fit",
     "kkt_residual",
+    "least_norm",
+    "margin_deficit",
     "rates",
+    "separation",
 ]

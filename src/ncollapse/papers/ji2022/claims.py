@@ -16,13 +16,14 @@ import numpy as np
 
 from ncollapse.claims import Claim, Missing, Relation, Wrong
 from ncollapse.geometry import simplex_etf
-from ncollapse.papers.ji2022.experiments import METRICS, Example, Figure2, kkt_residual
+from ncollapse.papers.ji2022.experiments import METRICS, Example, Figure2
+from ncollapse.papers.ji2022.lemmas import LEMMAS, START, margin_ratios
+from ncollapse.papers.ji2022.minimum_norm import kkt_fit, kkt_residual
+from ncollapse.papers.ji2022.optima import OPTIMA
 from ncollapse.theory.landscape import escape_direction, example_3_1
-from ncollapse.theory.layer_peeled import margin_bound
 
 _FIRST_ORDER = ("nc2_equinorm_weight", "within_variation", "nc2_equiangular_weight", "nc3_average")
 _POWERS = np.array([0.5 if name in _FIRST_ORDER else 1.0 for name in METRICS])
-_OURS = "ours: conserved parts of the start beside a norm that grows like √log(1/L)"
 _FAR_OFF = 0.3
 """An α on the paper's curve that is well away from the critical point."""
 
@@ -38,39 +39,6 @@ def _decrease(result: Example) -> float | Missing:
 
 def _end(result: Figure2, name: str) -> float:
     return float(result.run.observations[name][-1])
-
-
-def _margin_ratios(result: Figure2, classes: int | None = None) -> np.ndarray:
-    """q_min over its bound ρ²/(2(K−1)√n) at each step."""
-    count, per_class = result.shape
-    path = result.run
-    bound = margin_bound(1.0, num_classes=classes or count, per_class=per_class)
-    return path.observations["margin"] / (bound * path.norm**2)
-
-
-def _late_margin_ratios(result: Figure2) -> np.ndarray:
-    level = result.run.log_inverse_loss
-    return _margin_ratios(result)[level > 0.5 * level[-1]]
-
-
-def _smoothed(result: Figure2) -> np.ndarray:
-    """γ̃ from the step on where L < log 2."""
-    from ncollapse.theory.ends import smoothed_margins
-
-    values = smoothed_margins(result.run)
-    return values[~np.isnan(values)]
-
-
-def _kkt_epsilon(result: Figure2) -> np.ndarray | Missing:
-    gamma = _smoothed(result)
-    if not gamma.size:
-        return Missing("the loss never fell below log 2")
-    defect = result.run.observations["kkt_defect"][-gamma.size :]
-    return np.sqrt(2.0 * defect / gamma)
-
-
-def _over_norm(values: np.ndarray, result: Figure2) -> np.ndarray:
-    return values / result.run.norm[-values.size :]
 
 
 def _beside_descent(result: Figure2, ahead: float) -> np.ndarray:
@@ -109,6 +77,20 @@ CLAIMS = (
         ),
     ),
     Claim(
+        id="ji2022.example31.multipliers",
+        experiment="ji2022.example31",
+        statement="Example 3.1, multipliers Λ",
+        says="multipliers λ_kj of (3.1): ½ between the blocks, where its constraints bind, else 0",
+        source="derived from (3.1); our copy prints ½ within the blocks, where none binds",
+        relation=Relation.EQUAL,
+        expected=lambda _: np.kron(1.0 - np.eye(2), np.full((2, 2), 0.5)),
+        tolerance=1e-12,
+        measure=lambda _: np.nan_to_num(kkt_fit(*example_3_1())[1]),
+        wrong=Wrong(
+            "½ within the blocks", expected=lambda _: np.kron(np.eye(2), np.full((2, 2), 0.5))
+        ),
+    ),
+    Claim(
         id="ji2022.example31.escape",
         experiment="ji2022.example31",
         statement="Theorem 3.4",
@@ -138,7 +120,7 @@ CLAIMS = (
         experiment="ji2022.figure2",
         statement="Theorems 3.2 and 3.4, Figure 2(c)",
         says="mean abs(cos + 1/(K−1)) of the class means at the end of the flow",
-        source=_OURS + ": (‖θ₀‖/ρ)²",
+        source=START + ": (‖θ₀‖/ρ)²",
         relation=Relation.EQUAL,
         expected=0.0,
         tolerance=lambda result: result.start_share**2,
@@ -150,7 +132,7 @@ CLAIMS = (
         experiment="ji2022.figure2",
         statement="Theorems 3.2 and 3.4, Figure 2(c)",
         says="mean abs(cos + 1/(K−1)) of the classifier's rows at the end of the flow",
-        source=_OURS + ": ‖θ₀‖/ρ",
+        source=START + ": ‖θ₀‖/ρ",
         relation=Relation.EQUAL,
         expected=0.0,
         tolerance=lambda result: result.start_share,
@@ -169,63 +151,20 @@ CLAIMS = (
         relation=Relation.AT_MOST,
         expected=1.0,
         tolerance=1e-12,
-        measure=_margin_ratios,
-        wrong=Wrong("K for K − 1", measure=lambda r: _margin_ratios(r, r.shape[0] + 1)),
+        measure=margin_ratios,
+        wrong=Wrong("K for K − 1", measure=lambda r: margin_ratios(r, r.shape[0] + 1)),
     ),
     Claim(
         id="ji2022.figure2.margin",
         experiment="ji2022.figure2",
         statement="Theorem 3.1, equality",
         says="q_min over its bound at the end",
-        source=_OURS + ": (‖θ₀‖/ρ)²",
+        source=START + ": (‖θ₀‖/ρ)²",
         relation=Relation.EQUAL,
         expected=1.0,
         tolerance=lambda result: result.start_share**2,
-        measure=lambda result: float(_margin_ratios(result)[-1]),
-        wrong=Wrong("n for √n", measure=lambda r: _margin_ratios(r)[-1] * math.sqrt(r.shape[1])),
-    ),
-    Claim(
-        id="ji2022.figure2.margin-rises",
-        experiment="ji2022.figure2",
-        statement="Lemma B.2",
-        says="largest fall of q_min/ρ² over the last half of log(1/L), relative",
-        source="ji2022 Lemma B.2, for the margin that γ̃ tends to",
-        relation=Relation.MONOTONE,
-        tolerance=1e-12,
-        measure=_late_margin_ratios,
-        wrong=Wrong(
-            "logits are homogeneous of degree 3: q_min/ρ³ rises",
-            measure=lambda r: _over_norm(_late_margin_ratios(r), r),
-        ),
-    ),
-    Claim(
-        id="ji2022.figure2.smoothed-margin",
-        experiment="ji2022.figure2",
-        statement="Lemma B.2",
-        says="largest fall of γ̃ between steps, relative, once L < log 2",
-        source="ji2022 Lemma B.2",
-        relation=Relation.MONOTONE,
-        tolerance=1e-12,
-        measure=lambda r: _smoothed(r) if _smoothed(r).size else Missing("L stayed above log 2"),
-        wrong=Wrong(
-            "logits are homogeneous of degree 3: γ̃/ρ rises",
-            measure=lambda r: _over_norm(_smoothed(r), r),
-        ),
-    ),
-    Claim(
-        id="ji2022.figure2.kkt-epsilon",
-        experiment="ji2022.figure2",
-        statement="Theorem 3.2, Lemma B.1",
-        says="ε of the (ε, δ)-KKT point, √(2(1 − β)/γ̃), from L = log 2 on",
-        source=_OURS + ": ‖θ₀‖/(ρ√γ̃)",
-        relation=Relation.TENDS_TO,
-        expected=0.0,
-        tolerance=lambda r: r.start_share / math.sqrt(_smoothed(r)[-1]),
-        measure=_kkt_epsilon,
-        wrong=Wrong(
-            "the velocity keeps its first angle with θ",
-            measure=lambda r: np.full_like(_kkt_epsilon(r), _kkt_epsilon(r)[0]),
-        ),
+        measure=lambda result: float(margin_ratios(result)[-1]),
+        wrong=Wrong("n for √n", measure=lambda r: margin_ratios(r)[-1] * math.sqrt(r.shape[1])),
     ),
     Claim(
         id="ji2022.figure2.descent",
@@ -258,11 +197,13 @@ CLAIMS = (
         statement="ours, for Figure 2",
         says="powers of 1/log(1/L): ½ for what sees the start to first order, 1 for the norms "
         "and cosines of the class means",
-        source=_OURS + "; derived at leading order, checked, not proved",
+        source=START + "; derived at leading order, checked, not proved",
         relation=Relation.EQUAL,
         expected=_POWERS,
         tolerance=0.02,
         measure=_exponents,
         wrong=Wrong("1 for all, as printed", expected=lambda _: np.ones(len(METRICS))),
     ),
+    *LEMMAS,
+    *OPTIMA,
 )

@@ -1,4 +1,4 @@
-"""ji2022 Example 3.1, Figure 2 and the rates that it is said to show."""
+"""ji2022 Example 3.1, problem (3.1), Figure 2 and the rates that it is said to show."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import nnls
 
+from ncollapse.geometry import simplex_etf
 from ncollapse.papers import experiment
+from ncollapse.papers.ji2022.minimum_norm import least_norm, margin_deficit
 from ncollapse.report.panels import PANELS
 from ncollapse.theory.landscape import EscapeDirection, escape_direction, example_3_1
-from ncollapse.theory.layer_peeled import log_loss
+from ncollapse.theory.layer_peeled import log_loss, margin
 
 if TYPE_CHECKING:
     from ncollapse.runs import Run
 
+Pair = tuple[np.ndarray, np.ndarray]
+"""``(weight, features)``."""
 METRICS = tuple(name for _, names in PANELS for name in names)
 
 
@@ -148,30 +151,70 @@ def example31(*, points: int = 101) -> Example:
     return Example(angles, ours, alphas, paper_angles, paper, escape)
 
 
-def kkt_residual(weight: np.ndarray, features: np.ndarray) -> float:
-    """How far (W, H), one sample a class, is from a KKT point of ji2022 (3.1).
+@dataclass(frozen=True, eq=False)
+class Solutions:
+    """Minimisers of (3.1) from several starts, and random points to judge its theory on.
 
-    (3.1) minimises ½(‖W‖² + ‖H‖²) where every ⟨w_k − w_j, h_k⟩ ≥ 1. The point is scaled to the
-    smallest of these being 1. Multipliers Λ ≥ 0 on the constraints that bind then fit
-    (W, H) = Σ Λ_kj ∇⟨w_k − w_j, h_k⟩ by nonnegative least squares: the residual, relative to
-    ‖(W, H)‖, is 0 exactly at a KKT point.
-
-    Raises ``ValueError`` where no scaling is feasible.
+    points
+        ``(weight, features)`` where the solver ended.
+    random
+        the same of Gaussian points.
+    crossing
+        ``(T, 2)``: L and q_min while one feature of a collapsed point is taken to another class.
     """
-    count = len(weight)
-    logits = features @ weight.T
-    margins = np.diag(logits)[:, None] - logits
-    apart = ~np.eye(count, dtype=bool)
-    least = float(margins[apart].min())
-    if least <= 0:
-        raise ValueError(f"the smallest margin must be positive, but it is {least:g}")
-    columns = []
-    for k, j in np.argwhere(apart & (margins <= least * (1 + 1e-9))):
-        d_weight, d_features = np.zeros_like(weight), np.zeros_like(features)
-        d_weight[k], d_weight[j], d_features[k] = features[k], -features[k], weight[k] - weight[j]
-        columns.append(np.concatenate([d_weight.ravel(), d_features.ravel()]))
-    point = np.concatenate([weight.ravel(), features.ravel()])
-    return float(nnls(np.array(columns).T, point)[1] / np.linalg.norm(point))
+
+    num_classes: int
+    per_class: int
+    points: tuple[Pair, ...]
+    random: tuple[Pair, ...]
+    crossing: np.ndarray
+
+    def to_dict(self) -> dict[str, Any]:
+        values = [0.5 * float(np.sum(w**2) + np.sum(h**2)) for w, h in self.points]
+        return {
+            "num_classes": self.num_classes,
+            "per_class": self.per_class,
+            "values": values,
+            "deficits": [margin_deficit(*point).total for point in self.points],
+            "crossing": self.crossing.tolist(),
+        }
+
+
+@experiment(
+    "The minimum-norm separation problem",
+    "global optima of (3.1) with their multipliers, and why equality in Theorem 3.1 is collapse",
+    quick={},
+    paper={"seeds": tuple(range(20)), "num_classes": 4, "per_class": 3, "dim": 5},
+)
+def separation(
+    *,
+    num_classes: int = 3,
+    per_class: int = 2,
+    dim: int = 4,
+    seeds: tuple[int, ...] = (0, 1, 2),
+    random: int = 20,
+) -> Solutions:
+    """(3.1) solved from Gaussian starts, with nothing told of where it ends."""
+    points = tuple(least_norm(num_classes, per_class, dim, seed) for seed in seeds)
+    generator = np.random.default_rng(seeds)
+    shapes = (num_classes, dim), (num_classes * per_class, dim)
+    drawn = tuple(
+        (generator.standard_normal(shapes[0]), generator.standard_normal(shapes[1]))
+        for _ in range(random)
+    )
+    return Solutions(num_classes, per_class, points, drawn, _crossing(num_classes, per_class))
+
+
+def _crossing(num_classes: int, per_class: int) -> np.ndarray:
+    """L and q_min while the first feature of a large collapsed point moves to the second class."""
+    weight = 3.0 * simplex_etf(num_classes)
+    features = np.repeat(weight, per_class, axis=0)
+    table = []
+    for share in np.linspace(0.0, 1.0, 201):
+        moved = features.copy()
+        moved[0] += share * (weight[1] - weight[0])
+        table.append((np.exp(log_loss(weight, moved)), margin(weight, moved)))
+    return np.array(table)
 
 
 @experiment(

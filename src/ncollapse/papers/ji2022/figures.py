@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ncollapse.papers.ji2022.experiments import METRICS, Example, Figure2, Rates
+from ncollapse.papers.ji2022.experiments import METRICS, Example, Figure2, Rates, Solutions
 from ncollapse.report.images import save_figure
 from ncollapse.report.panels import PANELS
 
@@ -92,4 +92,25 @@ def plot_rates(result: Rates, axis: Any) -> list[Any]:
     axis.set_xlabel("log(1/L)")
     axis.set_ylabel("distance from collapse")
     axis.legend(fontsize="x-small")
+    return drawn
+
+
+def separation(result: Solutions, out: Path) -> list[Path]:
+    """The margin against the loss while a feature changes its class."""
+
+    def draw(figure: Any) -> None:
+        plot_crossing(result, figure.subplots())
+
+    return [save_figure(out / "separation.png", (4.6, 3.8), draw)]
+
+
+def plot_crossing(result: Solutions, axis: Any) -> list[Any]:
+    """q_min over L; below log 2, dashed, no sample is on the wrong side."""
+    loss, margins = result.crossing.T
+    drawn = axis.plot(loss, margins, "C0")
+    drawn.append(axis.axvline(np.log(2.0), color="0.4", ls="--", lw=1))
+    axis.axhline(0.0, color="0.7", lw=1)
+    axis.set_xscale("log")
+    axis.set_xlabel("loss L")
+    axis.set_ylabel("smallest margin")
     return drawn

@@ -10,15 +10,14 @@ start still weighs, ‖θ₀‖/‖θ‖, times a constant that is ours.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ncollapse.claims import Assumption, Claim, Missing, Relation, Wrong
 from ncollapse.geometry import centring_matrix, unit_rows
-
-if TYPE_CHECKING:
-    from ncollapse.papers.min2025.experiments import Run
+from ncollapse.papers.min2025.network import Run, rank_error
+from ncollapse.papers.min2025.starts import STARTS
 
 _START = 1e3
 """How many times ‖θ₀‖/‖θ‖ a distance from exact collapse may be: measured, not derived. The most
@@ -27,39 +26,19 @@ _EXACT, _SLOW = 1e-2, 0.1
 """Largest tolerances, for runs that end early: of what collapses exactly, and like 1/log t."""
 
 
-def lost_classes(run: Run) -> np.ndarray:
-    """Indices of the classes that no neuron has become a group of at the end."""
-    return np.flatnonzero(run.alignment.group_sizes == 0)
-
-
-def pulled_neurons(run: Run) -> np.ndarray:
-    """``(K,)``: neurons of the start that are on for a sample of class k and push its logit up.
-
-    Only such a neuron is drawn towards class k, and even those may be drawn to another one.
-    """
-    active = run.trajectory.features_at(0) > 0
-    weight, _ = run.trajectory.classifier_at(0)
-    pushing = weight > weight.mean(axis=0)
-    classes = range(run.data.num_classes)
-    return np.array(
-        [(active[run.data.labels == k].any(axis=0) & pushing[k]).sum() for k in classes]
-    )
-
-
 def assumption(run: Run) -> Assumption | None:
     """What the theorem asks and this run breaks: its data first, then its start."""
     share = run.separability.violating_share
     if share > 0:
-        detail = f"assumption violated by {100 * share:.3g} % of the pairs"
+        detail = f"{100 * share:.3g} % of the pairs of inputs violate it"
         return Assumption("orthogonal separability", detail)
-    lost = lost_classes(run)
-    if not lost.size:
+    lost = np.flatnonzero(run.alignment.group_sizes == 0)
+    if not lost.size or run.forecast is None:
         return None
-    pulled, width = pulled_neurons(run), run.trajectory.parameters["hidden"].shape[0]
     words = [
-        f"class {run.data.classes[k]} has none at the end and had "
-        + (f"{pulled[k]} of {width} at the start, which all left" if pulled[k] else "none at first")
-        for k in lost
+        f"class {run.data.classes[k]} has none at the end, "
+        + (f"though {heading} were heading for it" if heading else "as its start foretold")
+        for k, heading in zip(lost, run.forecast.group_sizes[lost], strict=True)
     ]
     return Assumption(
         "a neuron alive for each class, in a start small and wide enough",
@@ -121,7 +100,7 @@ def _mean_cosines(run: Run) -> np.ndarray:
 
 def _relative_lengths(run: Run) -> Any:
     """‖φ(x_i)‖ over ‖θ‖ at the end, ``(N,)``."""
-    if lost_classes(run).size or run.limit is None:
+    if not run.alignment.group_sizes.all() or run.limit is None:
         return Missing(_no_group(run))
     return np.linalg.norm(run.trajectory.features_at(-1), axis=1) / run.trajectory.norm[-1]
 
@@ -169,6 +148,27 @@ def _off_simplex(run: Run) -> float:
             units @ units.T / np.linalg.norm(units @ units.T) - simplex / np.linalg.norm(simplex)
         )
     )
+
+
+def _projected_means(run: Run, *, factor: bool = True) -> Any:
+    """‖V/‖θ‖ − √(K/(K−1)) C_K [s_k φ̄_k]‖ over ‖V/‖θ‖‖, with or without the ``factor``."""
+    if not run.alignment.group_sizes.all() or run.limit is None:
+        return Missing(_no_group(run))
+    count, norm = run.data.num_classes, run.trajectory.norm[-1]
+    features, (weight, _) = run.trajectory.features_at(-1), run.trajectory.classifier_at(-1)
+    means = np.array([features[run.data.labels == k].mean(axis=0) for k in range(count)])
+    lengths = np.sqrt(run.limit.masses * (count / (count - 1) if factor else 1.0))
+    predicted = centring_matrix(count) @ (lengths[:, None] * unit_rows(means))
+    return float(np.linalg.norm(weight / norm - predicted) / np.linalg.norm(weight / norm))
+
+
+def _norm_over_level(run: Run, place: int = -1) -> float | Missing:
+    """‖θ‖² √(K/(K−1)) s_k² γ_k, the least margin of the limit, over log(1/L) at the end."""
+    if run.limit is None:
+        return Missing(_no_group(run))
+    count = run.data.num_classes
+    rate = np.sqrt(count / (count - 1)) * run.limit.masses[0] * run.limit.margins[0]
+    return float(rate * run.trajectory.norm[place] ** 2 / run.trajectory.log_inverse_loss[-1])
 
 
 def _weights_alone(run: Run) -> float:
@@ -234,6 +234,31 @@ THEOREM = (
         **_FROM_START,
     ),
     _row(
+        "self-duality-lengths",
+        "neural collapse theorem, 3: V̄ = √(K/(K−1)) C_K [s_k φ̄_k]",
+        "distance of the classifier over ‖θ‖ from the centred frame with its lengths, relative",
+        expected=0.0,
+        tolerance=lambda run: _slow(run, len(run.data.labels)),
+        measure=_projected_means,
+        wrong=Wrong(
+            "without the factor √(K/(K−1))",
+            measure=lambda run: _projected_means(run, factor=False),
+        ),
+    ),
+    _row(
+        "norm",
+        "convergence theorem: ‖θ‖ → ∞",
+        "‖θ‖² √(K/(K−1)) s_k² γ_k over log(1/L), so that ‖θ‖ grows like √log(1/L) without end",
+        source="ours: margins of the limit; 0 ≤ margin − log(1/L) ≤ log(N(K−1))",
+        expected=1.0,
+        tolerance=lambda run: _slow(run, len(run.data.labels) * (run.data.num_classes - 1)),
+        measure=_norm_over_level,
+        wrong=Wrong(
+            "‖θ‖ stays where it was half way",
+            measure=lambda run: _norm_over_level(run, len(run.trajectory.s) // 2),
+        ),
+    ),
+    _row(
         "max-margin",
         "convergence theorem",
         "cosine between the input weights of each group and u_k",
@@ -293,9 +318,54 @@ THEOREM = (
 """The rows for any run of `ncollapse.papers.min2025.run`."""
 
 
-def _on_digits(claim: Claim) -> Claim:
+def _on(experiment: str, claim: Claim) -> Claim:
     name = claim.id.partition(".")[2]
-    return replace(claim, id=f"min2025.digits.{name}", experiment="min2025.digits")
+    kept = experiment.replace("_", "-")
+    return replace(claim, id=f"min2025.{kept}.{name}", experiment=f"min2025.{experiment}")
 
 
-CLAIMS = (*THEOREM, *map(_on_digits, THEOREM))
+FIGURE = (
+    Claim(
+        id="min2025.digits.input-rank",
+        experiment="min2025.digits",
+        statement="Figure (c)",
+        says="share of the inputs' squared norm outside three dimensions, against 61 %",
+        source="min2025, Figure (c); it does not print which digits, so two points either way",
+        relation=Relation.EQUAL,
+        expected=0.61,
+        tolerance=0.02,
+        measure=lambda run: rank_error(run.data.inputs, run.data.num_classes),
+        wrong=Wrong(
+            "singular values for their squares",
+            measure=lambda run: (
+                1.0
+                - np.linalg.svd(run.data.inputs)[1][:3].sum()
+                / np.linalg.svd(run.data.inputs)[1].sum()
+            ),
+        ),
+    ),
+    Claim(
+        id="min2025.digits.feature-rank",
+        experiment="min2025.digits",
+        statement="Figure (d)",
+        says="least share of the features' squared norm outside three dimensions, of 0.2 % or less",
+        source="min2025, Figure (d); 0.2 % is rounded",
+        relation=Relation.AT_MOST,
+        expected=0.002,
+        tolerance=0.0005,
+        measure=lambda run: float(run.feature_rank_error.min()),
+        wrong=Wrong(
+            "features keep the rank of the start",
+            measure=lambda run: float(run.feature_rank_error[0]),
+        ),
+    ),
+)
+"""What the poster's figure says of digits, whether or not its assumption holds."""
+
+CLAIMS = (
+    *THEOREM,
+    *FIGURE,
+    *(_on("digits", claim) for claim in THEOREM),
+    *(_on("separable_digits", claim) for claim in THEOREM),
+    *STARTS,
+)

@@ -1,238 +1,84 @@
-"""The experiments of min2025: a shallow ReLU network followed to its collapse."""
+"""The experiments of min2025: its theorem, its figure, and the digits on which it is true."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ncollapse.claims import Verdict, judge
 from ncollapse.data import (
     Dataset,
-    Separability,
+    SeparableSubset,
+    largest_separable_subset,
     load_images,
-    orthogonal_separability,
     orthogonally_separable,
 )
-from ncollapse.geometry import simplex_etf
-from ncollapse.metrics import compute
 from ncollapse.papers import experiment
-from ncollapse.stats import ClassStats
-from ncollapse.theory.margins import ReLULimit, relu_limit
+from ncollapse.papers.min2025.network import Progress, Run, run
+from ncollapse.theory.alignment import AlignmentForecast
 
-if TYPE_CHECKING:
-    from ncollapse import runs
-
-Progress = Callable[[float, float], None]
+_ESCAPED = 0.9
+"""Share of its first value at which the loss counts as having fallen: the fastest class moves it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Alignment:
-    """How the neurons of a run fell into groups, from the exact sign pattern.
+class AlignmentTimes:
+    """When neurons align and when the loss falls, against the size of the start.
 
     Attributes
     ----------
-    step
-        First recorded step from which on every surviving neuron stays in one group, or None.
-    s, log_time
-        When that was (T*), or None.
-    group_sizes
-        Neurons of each class's group at the end, ``(K,)``.
-    dead_neurons, mixed_neurons
-        Neurons at the end that are active on no sample, or on another set than one whole class.
-    dead_samples
-        Rows of the data on which every neuron is off at the end: their loss stays at log K.
+    sizes
+        ``(M,)`` norms of the initial input weights.
+    aligned, escaped
+        ``(M,)`` times t, not s: T*, NaN where it was not reached, and where the loss has fallen to
+        `_ESCAPED` of its start.
+    rate
+        λ = √(1 − 1/K) max_k ‖Σ_{i in k} x_i‖, at which the fastest class's neurons grow while logits
+        are small.
     """
 
-    step: int | None
-    s: float | None
-    log_time: float | None
-    group_sizes: np.ndarray
-    dead_neurons: int
-    mixed_neurons: int
-    dead_samples: np.ndarray
+    sizes: np.ndarray
+    aligned: np.ndarray
+    escaped: np.ndarray
+    rate: float
+
+    def slope(self, times: np.ndarray) -> float:
+        """Of ``times`` over log(1/size), by least squares over the smaller half of the starts."""
+        small = np.argsort(self.sizes)[: max(2, len(self.sizes) // 2)]
+        return float(np.polyfit(-np.log(self.sizes[small]), times[small], 1)[0])
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "alignment_s": self.s,
-            "alignment_log_time": self.log_time,
-            "group_sizes": self.group_sizes.tolist(),
-            "dead_neurons": self.dead_neurons,
-            "mixed_neurons": self.mixed_neurons,
-            "dead_samples": self.dead_samples.tolist(),
+            "sizes": self.sizes.tolist(),
+            "aligned": [None if np.isnan(time) else float(time) for time in self.aligned],
+            "escaped": self.escaped.tolist(),
+            "rate": self.rate,
         }
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """One run, beside what min2025 predicts for its data.
+class LostClasses:
+    """Runs in which classes compete for few neurons, each with the forecast from its start."""
 
-    Attributes
-    ----------
-    data, separability, limit
-        The data, how far they are from orthogonal separability, and the predicted limit; ``limit``
-        is None, and ``no_limit`` says why, when a class has no margin.
-    trajectory, alignment
-        The flow and the neuron groups.
-    masses
-        ``(K,)``: ‖W_k‖²/‖θ‖² with W_k the input weights of group k at the end.
-    cos_to_max_margin, cos_to_etf
-        ``(K,)``: cosine of W_k with its best multiple of u_k, and of V_k with ē_k; NaN where
-        the group is empty or the prediction is missing.
-    metrics
-        The min2025 preset at each of the M snapshots; a value is NaN where it is undefined.
-    feature_rank_error
-        ``(M,)``: share of the features' squared norm outside their best rank-K approximation.
-    rtol
-        Tolerance of the integrator.
-    """
-
-    data: Dataset
-    separability: Separability
-    limit: ReLULimit | None
-    no_limit: str | None
-    trajectory: runs.Run
-    alignment: Alignment
-    masses: np.ndarray
-    cos_to_max_margin: np.ndarray
-    cos_to_etf: np.ndarray
-    metrics: dict[str, np.ndarray]
-    feature_rank_error: np.ndarray
-    rtol: float
-    seed: int
-
-    @cached_property
-    def verdicts(self) -> tuple[Verdict, ...]:
-        """Each claim of the paper, judged on this run."""
-        from ncollapse.papers.min2025.claims import THEOREM
-
-        return tuple(judge(claim, self) for claim in THEOREM)
+    runs: tuple[Run, ...]
 
     @property
-    def start_share(self) -> float:
-        """‖θ₀‖/‖θ‖ at the end: what the start still weighs beside what has grown."""
-        first = self.trajectory.snapshots.values()
-        start = np.sqrt(sum(float(np.sum(np.square(values[0]))) for values in first))
-        return float(start / self.trajectory.norm[-1])
+    def forecasts(self) -> tuple[AlignmentForecast, ...]:
+        return tuple(run.forecast for run in self.runs if run.forecast is not None)
+
+    @property
+    def group_sizes(self) -> np.ndarray:
+        """``(M, K)`` neurons of each class at the end."""
+        return np.array([run.alignment.group_sizes for run in self.runs])
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; a quantity that does not exist is None."""
-        limit = self.limit.to_dict() if self.limit is not None else None
         return {
-            **self.trajectory.to_dict(),
-            **self.alignment.to_dict(),
-            "classes": self.data.classes.tolist(),
-            "orthogonal_separability": self.separability.to_dict(),
-            "margins": self.trajectory.observations["margins"][-1].tolist(),
-            "max_margins": limit["margins"] if limit else None,
-            "masses": self.masses.tolist(),
-            "predicted_masses": limit["masses"] if limit else None,
-            "no_prediction": self.no_limit,
-            "cos_to_max_margin": _listed(self.cos_to_max_margin),
-            "cos_to_etf": _listed(self.cos_to_etf),
-            "metrics": dict(zip(self.metrics, _listed(self._last_metrics()), strict=True)),
-            "feature_rank_error": float(self.feature_rank_error[-1]),
-            "verdicts": [verdict.to_dict() for verdict in self.verdicts],
-            "seed": self.seed,
+            "group_sizes": self.group_sizes.tolist(),
+            "forecasts": [forecast.to_dict() for forecast in self.forecasts],
         }
-
-    def facts(self) -> list[tuple[str, str]]:
-        """The run in a few lines for people."""
-        path, aligned = self.trajectory, self.alignment
-        share = 100 * self.separability.violating_share
-        dead = ", ".join(map(str, aligned.dead_samples)) or "none"
-        predicted = _row(self.limit.masses) if self.limit is not None else f"none: {self.no_limit}"
-        never = "never: some neurons see part of a class or several"
-        return [
-            (
-                "orthogonally separable",
-                "yes" if share == 0 else f"no: {share:.3g} % of pairs violate it",
-            ),
-            ("stopped", path.stopped),
-            ("s", f"{path.s[-1]:.6g}, which is log t = {path.log_time[-1]:.6g}"),
-            ("alignment T*", never if aligned.s is None else f"s = {aligned.s:.6g}"),
-            ("groups", " + ".join(map(str, aligned.group_sizes))),
-            ("dead and mixed neurons", f"{aligned.dead_neurons} and {aligned.mixed_neurons}"),
-            ("dead samples (rows)", dead),
-            ("masses", _row(self.masses)),
-            ("predicted masses", predicted),
-            ("cos to max margin", _row(self.cos_to_max_margin)),
-            ("features outside rank K", f"{100 * self.feature_rank_error[-1]:.3g} %"),
-            ("conserved drift", f"{path.drift[-1]:.2g}"),
-            (
-                "integrator",
-                f"{path.steps} steps, {path.seconds:.2f} s after {path.compile_seconds:.1f} s",
-            ),
-        ]
-
-    def _last_metrics(self) -> np.ndarray:
-        return np.array([values[-1] for values in self.metrics.values()])
-
-
-def run(
-    data: Dataset,
-    *,
-    width: int = 48,
-    scale: float = 1e-6,
-    seed: int = 0,
-    log_inverse_loss: float = 300.0,
-    s: float = np.inf,
-    rtol: float = 1e-5,
-    max_steps: int = 100_000,
-    on_progress: Progress | None = None,
-) -> Run:
-    """Predict, watch, measure and judge a two-layer ReLU network on ``data``.
-
-    Parameters
-    ----------
-    data
-        Centre it first (`Dataset.centred`) if the assumption is to have a chance.
-    width, scale, seed
-        Neurons; norm of their initial input weights (‖v_j‖ = ‖w_j‖); seed of the initialisation.
-    log_inverse_loss, s, rtol, max_steps, on_progress
-        As in `gradient_flow`.
-    """
-    from ncollapse.flow import gradient_flow
-    from ncollapse.models import ReLUNetwork
-
-    separability = orthogonal_separability(data)
-    try:
-        limit, no_limit = relu_limit(data), None
-    except ValueError as error:
-        limit, no_limit = None, str(error)
-    model = ReLUNetwork.on(data)
-    trajectory = gradient_flow(
-        model,
-        model.start(width, scale, seed),
-        log_inverse_loss=log_inverse_loss,
-        s=s,
-        rtol=rtol,
-        max_steps=max_steps,
-        setup=model.setup(init=scale, seed=seed),
-        on_progress=on_progress,
-    )
-    alignment = find_alignment(trajectory, data.num_classes)
-    masses, to_margin, to_etf = _compare_weights(trajectory, limit, data.num_classes)
-    metrics, rank_error = _measure_snapshots(trajectory, data)
-    return Run(
-        data=data,
-        separability=separability,
-        limit=limit,
-        no_limit=no_limit,
-        trajectory=trajectory,
-        alignment=alignment,
-        masses=masses,
-        cos_to_max_margin=to_margin,
-        cos_to_etf=to_etf,
-        metrics=metrics,
-        feature_rank_error=rank_error,
-        rtol=rtol,
-        seed=seed,
-    )
 
 
 @experiment(
@@ -294,71 +140,116 @@ def digits(
     )
 
 
-def find_alignment(trajectory: runs.Run, num_classes: int) -> Alignment:
-    """Find T*, the first step after which every surviving neuron stays in one group for good."""
-    from ncollapse.models import DEAD, MIXED
+@experiment(
+    "Digits on which the theorem is true",
+    "every claim of the theorem on real digits, chosen so that its assumption holds",
+    quick={},
+    paper={"labels": (0, 1, 2, 7)},
+)
+def separable_digits(
+    *,
+    labels: tuple[int, ...] = (0, 1, 2),
+    per_class: int | None = None,
+    data_dir: Path | None = None,
+    width: int = 48,
+    scale: float = 1e-6,
+    seed: int = 0,
+    log_inverse_loss: float = 300.0,
+    rtol: float = 1e-4,
+    on_progress: Progress | None = None,
+) -> Run:
+    """A choice of digits that is orthogonally separable, centred by the mean of all class means.
 
-    groups = trajectory.observations["groups"]
-    settled = (groups != MIXED).all(axis=1) & (groups == groups[-1]).all(axis=1)
-    unsettled = np.flatnonzero(~settled)
-    step = int(unsettled[-1]) + 1 if unsettled.size else 0
-    aligned = step < len(groups)
-    last = groups[-1]
-    return Alignment(
-        step=step if aligned else None,
-        s=float(trajectory.s[step]) if aligned else None,
-        log_time=float(trajectory.log_time[step]) if aligned else None,
-        group_sizes=np.array([np.sum(last == k) for k in range(num_classes)]),
-        dead_neurons=int(np.sum(last == DEAD)),
-        mixed_neurons=int(np.sum(last == MIXED)),
-        dead_samples=np.flatnonzero(trajectory.observations["dead_samples"][-1]),
+    At most ``per_class`` of each class are kept.
+    """
+    every = load_images(labels, folder=data_dir)
+    _, data = separable_choice(centred_by_class_means(every), per_class)
+    return run(
+        data,
+        width=width,
+        scale=scale,
+        seed=seed,
+        log_inverse_loss=log_inverse_loss,
+        rtol=rtol,
+        on_progress=on_progress,
     )
 
 
-def rank_error(matrix: np.ndarray, rank: int) -> float:
-    """Σ_{j > rank} σ_j² / Σ_j σ_j²: share of the squared norm outside the best approximation."""
-    squares = np.linalg.svd(matrix, compute_uv=False) ** 2
-    return float(squares[rank:].sum() / squares.sum()) if squares.any() else 0.0
+@experiment(
+    "When neurons align",
+    "T* and the time at which the loss falls, against the size of the start",
+    quick={},
+    paper={"sizes": tuple(10.0**-power for power in range(2, 13)), "num_classes": 4},
+)
+def alignment_time(
+    *,
+    sizes: tuple[float, ...] = (1e-3, 1e-5, 1e-7, 1e-9),
+    num_classes: int = 3,
+    per_class: int = 8,
+    dim: int = 20,
+    width: int = 48,
+    seed: int = 0,
+) -> AlignmentTimes:
+    """One start, made smaller and smaller, each run until log(1/L) = 1."""
+    lengths = np.linspace(1.0, 3.0, num_classes)
+    data = orthogonally_separable(num_classes, per_class, dim, seed, scales=lengths)
+    aligned, escaped = [], []
+    for size in sizes:
+        found = run(data, width=width, scale=size, seed=seed, log_inverse_loss=1.0)
+        log_time, path = found.alignment.log_time, found.trajectory
+        aligned.append(np.nan if log_time is None else math.exp(log_time))
+        level = path.log_inverse_loss
+        escaped.append(math.exp(np.interp(level[0] - math.log(_ESCAPED), level, path.log_time)))
+    sums = np.array([data.of_class(k).sum(axis=0) for k in range(num_classes)])
+    rate = math.sqrt(1.0 - 1.0 / num_classes) * float(np.linalg.norm(sums, axis=1).max())
+    return AlignmentTimes(np.array(sizes), np.array(aligned), np.array(escaped), rate)
 
 
-def _compare_weights(
-    trajectory: runs.Run, limit: ReLULimit | None, num_classes: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    hidden, weight = trajectory.parameters["hidden"], trajectory.parameters["weight"]
-    groups = trajectory.observations["groups"][-1]
-    etf = simplex_etf(num_classes)
-    total = np.sum(hidden**2) + np.sum(weight**2)
-    masses = np.zeros(num_classes)
-    to_margin, to_etf = np.full(num_classes, np.nan), np.full(num_classes, np.nan)
-    for k in range(num_classes):
-        own, out = hidden[groups == k], weight[:, groups == k]
-        if own.size == 0:
-            continue
-        masses[k] = np.sum(own**2) / total
-        to_etf[k] = np.linalg.norm(etf[k] @ out) / np.linalg.norm(out)
-        if limit is not None:
-            to_margin[k] = np.linalg.norm(own @ limit.directions[k]) / np.linalg.norm(own)
-    return masses, to_margin, to_etf
+@experiment(
+    "Which class loses its neurons",
+    "classes of very different lengths compete for few neurons, against the start's forecast",
+    quick={},
+    paper={"seeds": tuple(range(20))},
+)
+def lost_classes(
+    *,
+    num_classes: int = 8,
+    per_class: int = 2,
+    dim: int = 24,
+    width: int = 40,
+    scale: float = 1e-6,
+    seeds: tuple[int, ...] = (0, 1, 2),
+) -> LostClasses:
+    """Classes of lengths 1 to 10, run until log(1/L) = 1; a seed for data and start alike."""
+    lengths = np.linspace(1.0, 10.0, num_classes)
+    runs = []
+    for seed in seeds:
+        data = orthogonally_separable(num_classes, per_class, dim, seed, scales=lengths)
+        runs.append(run(data, width=width, scale=scale, seed=seed, log_inverse_loss=1.0))
+    return LostClasses(tuple(runs))
 
 
-def _measure_snapshots(
-    trajectory: runs.Run, data: Dataset
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    rows, errors = [], []
-    for snapshot in range(len(trajectory.snapshot_s)):
-        features = trajectory.features_at(snapshot)
-        weight, _ = trajectory.classifier_at(snapshot)
-        summary = ClassStats.from_arrays(features, data.labels).finish()
-        rows.append(compute(summary, preset="min2025", weight=weight))
-        errors.append(rank_error(features, data.num_classes))
-    names = sorted(set().union(*rows))
-    table = {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
-    return table, np.array(errors)
+def centred_by_class_means(data: Dataset) -> Dataset:
+    """``data`` less the mean of its class means."""
+    means = [data.of_class(k).mean(axis=0) for k in range(data.num_classes)]
+    return Dataset(data.inputs - np.mean(means, axis=0), data.labels, data.classes, data.name)
 
 
-def _row(values: np.ndarray) -> str:
-    return ", ".join("none" if np.isnan(value) else f"{value:.5f}" for value in values)
+def separable_choice(
+    data: Dataset, per_class: int | None = None
+) -> tuple[SeparableSubset, Dataset]:
+    """`largest_separable_subset` of ``data``, and these samples, ``per_class`` a class at most.
 
-
-def _listed(values: np.ndarray) -> list[float | None]:
-    return [None if np.isnan(value) else float(value) for value in values]
+    Raises ``ValueError`` when fewer than two a class can be kept.
+    """
+    subset = largest_separable_subset(data.inputs, data.labels)
+    size = subset.per_class if per_class is None else min(per_class, subset.per_class)
+    if size < 2:
+        raise ValueError(
+            f"data must hold at least 2 orthogonally separable samples of each class, but "
+            f"{subset.per_class} were found"
+        )
+    labels = data.labels[subset.indices]
+    kept = np.concatenate([subset.indices[labels == k][:size] for k in range(data.num_classes)])
+    name = f"{data.name}, {size} a class that are orthogonally separable"
+    return subset, Dataset(data.inputs[kept], data.labels[kept], data.classes, name)

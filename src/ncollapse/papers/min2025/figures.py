@@ -19,8 +19,10 @@ from matplotlib.image import AxesImage
 from mpl_toolkits.mplot3d import Axes3D
 
 from ncollapse.data import Dataset
-from ncollapse.papers.min2025.experiments import Run
+from ncollapse.papers.min2025.experiments import AlignmentTimes, LostClasses
+from ncollapse.papers.min2025.network import Run
 from ncollapse.papers.min2025.panels import UNASSIGNED, Correlation, Panels, Projection
+from ncollapse.report.images import save_figure
 from ncollapse.report.style import class_colours, class_markers, diverging, faint, ink
 
 _LEAST_IMAGE_SIDE = 8
@@ -33,7 +35,36 @@ def digits(run: Run, out: Path) -> list[Path]:
     return write_report(run, out)
 
 
-separable = digits
+separable = separable_digits = digits
+
+
+def alignment_time(result: AlignmentTimes, out: Path) -> list[Path]:
+    """T* and the time at which the loss falls, over log(1/size)."""
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        small = -np.log10(result.sizes)
+        axis.plot(small, result.aligned, "o-", label="neurons aligned, T*")
+        axis.plot(small, result.escaped, "s--", label="loss begins to fall")
+        axis.set_xlabel("log₁₀(1 / size of the start)")
+        axis.set_ylabel("time t")
+        axis.legend()
+
+    return [save_figure(out / "alignment_time.png", (4.6, 3.8), draw)]
+
+
+def lost_classes(result: LostClasses, out: Path) -> list[Path]:
+    """Neurons of each class at the end, over those that its start foretold."""
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        foretold = [forecast.group_sizes for forecast in result.forecasts]
+        axis.plot(np.ravel(foretold), result.group_sizes.ravel(), "o", alpha=0.5)
+        axis.axline((0, 0), slope=1.0, color=faint(), lw=1)
+        axis.set_xlabel("neurons foretold")
+        axis.set_ylabel("neurons at the end")
+
+    return [save_figure(out / "lost_classes.png", (4.6, 3.8), draw)]
 
 
 def digit_correlation(ax: Axes, correlation: Correlation, classes: np.ndarray) -> AxesImage:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ncollapse._checks import prepare_folder
 from ncollapse.papers.min2025 import figures, timelines
 from ncollapse.papers.min2025.claims import assumption
-from ncollapse.papers.min2025.experiments import Run
+from ncollapse.papers.min2025.network import Run
 from ncollapse.papers.min2025.panels import Panels, compute_panels
 from ncollapse.report import Fact, Page, Section, Table, number, percent, write_page
 from ncollapse.report.images import illustrate

@@ -14,7 +14,7 @@ import numpy as np
 from ncollapse.data import Dataset
 from ncollapse.geometry import simplex_etf, unit_rows
 from ncollapse.models import DEAD
-from ncollapse.papers.min2025.experiments import Run, rank_error
+from ncollapse.papers.min2025.network import Run, rank_error
 
 UNASSIGNED = -1
 """Code of a neuron that is dead or has no output weights: it points to no class."""
@@ -103,14 +103,11 @@ def compute_panels(run: Run) -> Panels:
     """Compute what the figures of ``run`` show."""
     data, trajectory = run.data, run.trajectory
     hidden, weight = trajectory.parameters["hidden"], trajectory.parameters["weight"]
-    dead = trajectory.observations["groups"][-1] == DEAD
-    assigned = np.where(dead, UNASSIGNED, nearest_etf(weight)[0])
+    assigned, masses, to_margin = output_groups(run)
     plane = simplex_plane(data.num_classes)
     longest = float(np.linalg.norm(weight, axis=0).max())
     agreement, output_cosine = _follow(run)
     aligned = int(np.argmax(agreement))
-    directions = None if run.limit is None else run.limit.directions
-    masses, to_margin = _group_masses(hidden, weight, assigned, directions, data.num_classes)
     return Panels(
         correlation=correlate(data),
         groups=average_weights(hidden, assigned, data),
@@ -125,6 +122,23 @@ def compute_panels(run: Run) -> Panels:
         inputs=project(data.inputs, data.num_classes),
         features_aligned=project(trajectory.features_at(aligned), data.num_classes),
         features_end=project(trajectory.features_at(-1), data.num_classes),
+    )
+
+
+def output_groups(run: Run) -> tuple[np.ndarray, np.ndarray, tuple[float | None, ...]]:
+    """Neurons grouped by their output weights at the end: class, masses, cosines to u_k.
+
+    Class ``(h,)`` by `nearest_etf`, masses ``(K,)`` and cosines as in `Panels`.
+    """
+    parameters = run.trajectory.parameters
+    dead = run.trajectory.observations["groups"][-1] == DEAD
+    assigned = np.where(dead, UNASSIGNED, nearest_etf(parameters["weight"])[0])
+    directions = None if run.limit is None else run.limit.directions
+    return (
+        assigned,
+        *_group_masses(
+            parameters["hidden"], parameters["weight"], assigned, directions, run.data.num_classes
+        ),
     )
 
 

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from ncollapse import runs
 from ncollapse.models import DEAD, MIXED
-from ncollapse.papers.min2025.experiments import Run
+from ncollapse.papers.min2025.network import Run
 from ncollapse.papers.min2025.panels import Panels
 from ncollapse.report.style import class_colours, class_markers, faint, ink
 

@@ -5,9 +5,11 @@ from ncollapse.papers.mixon2022.experiments import (
     FinalErrors,
     Start,
     Starts,
+    Subspace,
     figure1,
     figure2,
     final_errors,
+    subspace,
 )
 
 __all__ = [
@@ -15,7 +17,9 @@ __all__ = [
     "FinalErrors",
     "Start",
     "Starts",
+    "Subspace",
     "figure1",
     "figure2",
     "final_errors",
+    "subspace",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 
 from ncollapse.claims import Claim, Missing, Relation, Wrong
 from ncollapse.papers.mixon2022.experiments import OUTGROWN, FinalErrors, Start, Starts
+from ncollapse.papers.mixon2022.invariant import INVARIANT
 
 _EXPONENT = "mixon2022 §4 asks; the power is fitted here, not proved"
 _LED = 10.0
@@ -52,6 +53,12 @@ def _final_distance_power(result: Starts) -> float | Missing:
     if len(result.starts) < 2:
         return Missing("one size does not give a power")
     return float(np.polyfit(np.log(result.sizes), np.log(result.final("off_subspace")), 1)[0])
+
+
+def _adam_power(result: FinalErrors) -> float | Missing:
+    if "adam" not in result.errors or len(result.sizes) < 2:
+        return Missing("Adam was not run from two sizes")
+    return result.exponent("adam", "snc1")
 
 
 def _exponent(name: str, power: float, wrong: float) -> Claim:
@@ -130,4 +137,18 @@ CLAIMS = (
     _exponent("snc1", 2.0, 1.0),
     _exponent("snc2", 1.0, 2.0),
     _exponent("snc3", 1.0, 2.0),
+    Claim(
+        id="mixon2022.final-errors.adam",
+        experiment="mixon2022.final_errors",
+        statement="§4, third question",
+        says="power p of Adam's final error snc1 ∝ ε^p: it does not end at strong collapse, "
+        "however small the start",
+        source=_EXPONENT,
+        relation=Relation.EQUAL,
+        expected=0.0,
+        tolerance=0.1,
+        measure=_adam_power,
+        wrong=Wrong("Adam ends where the flow does, snc1 ∝ ε²", expected=lambda _: 2.0),
+    ),
+    *INVARIANT,
 )

@@ -183,11 +183,80 @@ def figure2(**settings: Any) -> Starts:
     return figure1(**settings)
 
 
+@dataclass(frozen=True, eq=False)
+class Subspace:
+    """Points on which statements about strong collapse and S are judged; nothing is run.
+
+    collapsed
+        a point of strong collapse, of random orientation.
+    points, deficient
+        random points of S; those whose W has each rank from 1 to K − 2.
+    starts
+        random points anywhere.
+    """
+
+    collapsed: Point
+    points: tuple[Point, ...]
+    deficient: tuple[Point, ...]
+    starts: tuple[Point, ...]
+    per_class: int
+    seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "shape": list(self.collapsed.weight.shape),
+            "per_class": self.per_class,
+            "points": len(self.points),
+            "seed": self.seed,
+        }
+
+
+@experiment(
+    "Strong collapse and its invariant subspace",
+    "what strong collapse implies, where the flow on the subspace ends, and what is least there",
+    quick={},
+    paper={"num_classes": 10, "per_class": 20, "dim": 30, "count": 20},
+)
+def subspace(
+    *, num_classes: int = 4, per_class: int = 3, dim: int = 6, count: int = 5, seed: int = 0
+) -> Subspace:
+    """Random points that mixon2022's lemmas speak of."""
+    generator = np.random.default_rng(seed)
+
+    def weight(rank: int) -> np.ndarray:
+        left = generator.standard_normal((num_classes, rank))
+        return (left - left.mean(axis=0)) @ generator.standard_normal((rank, dim))
+
+    left, _, right = np.linalg.svd(weight(num_classes), full_matrices=False)
+    kept = num_classes - 1
+    collapsed = per_class**0.25 * left[:, :kept] @ right[:kept]
+    return Subspace(
+        collapsed=on_invariant_subspace(collapsed, per_class, 1.0 / num_classes),
+        points=tuple(
+            on_invariant_subspace(weight(num_classes), per_class, generator.standard_normal())
+            for _ in range(count)
+        ),
+        deficient=tuple(
+            on_invariant_subspace(weight(rank), per_class) for rank in range(1, num_classes - 1)
+        ),
+        starts=tuple(
+            Point(
+                generator.standard_normal((num_classes, dim)),
+                generator.standard_normal((num_classes * per_class, dim)),
+                generator.standard_normal(num_classes),
+            )
+            for _ in range(count)
+        ),
+        per_class=per_class,
+        seed=seed,
+    )
+
+
 @experiment(
     "Where trajectories end",
     "final errors against the size ε of the start, for the flow, gradient descent, momentum "
     "and Adam, with fitted powers",
-    quick={"sizes": SIZES[:2], "seeds": (0,)},
+    quick={"sizes": SIZES[:2], "seeds": (0,), "optimisers": {"adam": OPTIMISERS["adam"]}},
     paper={"optimisers": OPTIMISERS},
 )
 def final_errors(

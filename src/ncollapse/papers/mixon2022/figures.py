@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ncollapse.papers.mixon2022.experiments import FinalErrors, Starts
+from ncollapse.papers.mixon2022.experiments import FinalErrors, Starts, Subspace
 from ncollapse.report.images import save_figure
+from ncollapse.theory.unconstrained import risk, risk_split
 
 _FLOOR = 1e-12
 _LABELS = {
@@ -46,6 +47,25 @@ def final_errors(result: FinalErrors, out: Path) -> list[Path]:
             plot_final_errors(result, axis, rule=rule)
 
     return [save_figure(out / "final_errors.png", (4.6 * len(rules), 4.2), draw)]
+
+
+def subspace(result: Subspace, out: Path) -> list[Path]:
+    """The risk over its two terms on S, for the random points of S."""
+
+    def draw(figure: Any) -> None:
+        plot_risk_split(result, figure.subplots())
+
+    return [save_figure(out / "subspace.png", (4.6, 3.8), draw)]
+
+
+def plot_risk_split(result: Subspace, axis: Any) -> list[Any]:
+    """A dot a point: the sum of Lemma 4's terms across, the risk up; equal on the line."""
+    risks = [risk(point) for point in result.points]
+    drawn = axis.loglog([sum(risk_split(point)) for point in result.points], risks, "C0o")
+    axis.axline((risks[0], risks[0]), slope=1.0, color="0.7", lw=1)
+    axis.set_xlabel("½‖WWᵀ − √N(I − J/C)‖² + ½CN‖b − 1/C‖²")
+    axis.set_ylabel("risk")
+    return drawn
 
 
 def plot_errors(result: Starts, axes: Sequence[Any]) -> list[Any]:
