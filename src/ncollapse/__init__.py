@@ -28,8 +28,8 @@ if _TYPE_CHECKING:
     from ncollapse.data import Dataset
     from ncollapse.metrics import Measurement, SampleStats, measure
     from ncollapse.stats import ClassStats, ClassSummary
-    from ncollapse.theory.explain import Explanation, explain
-    from ncollapse.theory.imbalance import Prediction, optimality_gap
+    from ncollapse.theory.explain import explain
+    from ncollapse.theory.imbalance import Explanation, Prediction, optimality_gap
     from ncollapse.theory.predict import predict
 
 __version__ = _version("ncollapse")
@@ -68,7 +68,7 @@ _HOMES = {
     "ClassStats": "stats",
     "ClassSummary": "stats",
     "Dataset": "data",
-    "Explanation": "theory.explain",
+    "Explanation": "theory.imbalance",
     "Measurement": "metrics",
     "Prediction": "theory.imbalance",
     "SampleStats": "metrics",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,21 @@ from ncollapse.geometry import centring_matrix
 from ncollapse.metrics import file_classes
 from ncollapse.theory.imbalance import seli
 from ncollapse.theory.imbalance.arguments import check_one_of
-from ncollapse.theory.imbalance.measured import MeasuredLayer, distance, measure_layer
+from ncollapse.theory.imbalance.explanation import AssumptionCheck, Explanation, TheoryFit
+from ncollapse.theory.imbalance.measured import (
+    NONNEGATIVE,
+    MeasuredLayer,
+    distance,
+    measure_layer,
+)
 from ncollapse.theory.predict import predict
 
 TIGHT = 0.01
 """Classes are tight up to this variation within them, as a share of that between them."""
 EQUAL_COUNTS = 1.1
 """Counts are equal up to this quotient of the largest and the smallest."""
-SIGNED, NONNEGATIVE = 1e-2, 1e-6
-"""Share of Σh² in negative entries: at least, or at most."""
+SIGNED = 1e-2
+"""Features have any sign from this share of Σh² in negative entries on."""
 PROPORTIONAL = 0.1
 STATIONARY = 0.1
 """Relative error of the decay that stationarity of W shows."""
@@ -34,123 +39,9 @@ SMALL_LOSS = 1e-2
 ORTHOGONAL = 0.1
 EXPLAINS = 0.1
 """A theory whose largest distance exceeds this explains nothing."""
-TIE = 1e-3
-"""Theories this close are equally good, and the one that stands first in the table is named."""
-
-
-@dataclass(frozen=True)
-class AssumptionCheck:
-    """``name`` of an assumption, whether it is ``met`` (None where nothing tells), and the
-    ``measured`` number that was compared with ``limit``.
-    """
-
-    name: str
-    met: bool | None
-    measured: float | None = None
-    limit: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class TheoryFit:
-    """One theory against the network.
-
-    ``weight_distance``, ``means_distance`` and ``logits_distance`` of Gram matrices and logits, each
-    of unit Frobenius norm, None where the theory could not be computed; ``applies`` is False as soon
-    as one assumption is violated; ``matrices`` are the predicted CWWᵀC, M̄ᵀM̄ and CZ.
-    """
-
-    name: str
-    weight_distance: float | None
-    means_distance: float | None
-    logits_distance: float | None
-    assumptions: tuple[AssumptionCheck, ...]
-    matrices: tuple[np.ndarray, np.ndarray, np.ndarray] | None = field(repr=False)
-
-    @property
-    def applies(self) -> bool:
-        return self.matrices is not None and all(
-            check.met is not False for check in self.assumptions
-        )
-
-    @property
-    def largest(self) -> float:
-        """The largest of the three distances, infinite where there are none."""
-        parts = (self.weight_distance, self.means_distance, self.logits_distance)
-        return max(math.inf if part is None else part for part in parts)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "weight_distance": self.weight_distance,
-            "means_distance": self.means_distance,
-            "logits_distance": self.logits_distance,
-            "assumptions": [asdict(check) for check in self.assumptions],
-            "applies": self.applies,
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """The table of theories for one network.
-
-    Attributes
-    ----------
-    theories
-        "balanced", "orthogonal", "seli", "peeled", "nonnegative", "depth", "batch_norm".
-    best
-        The theory that applies and is nearest in its largest distance; None where none applies or
-        none comes within 0.1.
-    gap
-        Proven relative optimality gap of the last layer; None where the decay is not known.
-    feature_decay
-        λ_H = λ_W‖W‖²/Σ‖h‖²; None where λ_W is not known, ``decay_ratio`` λ_H/λ_W always is.
-    disproportion
-        How far WᵀW and Σhhᵀ are from proportional.
-    weight_decay, decay_given
-        λ_W, and whether it was given or is what stationarity of W shows.
-    layer
-        What was measured.
-    """
-
-    theories: tuple[TheoryFit, ...]
-    best: str | None
-    gap: float | None
-    feature_decay: float | None
-    decay_ratio: float
-    disproportion: float
-    weight_decay: float
-    decay_given: bool
-    layer: MeasuredLayer = field(repr=False)
-
-    def theory(self, name: str) -> TheoryFit:
-        """The row of ``name``."""
-        return next(row for row in self.theories if row.name == name)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the reader must know of how it was measured."""
-        if self.decay_given:
-            return ()
-        return (
-            "weight_decay is not known: theories use the one that stationarity of the weight shows, "
-            "and feature_decay only as a ratio to it",
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {
-            "best": self.best,
-            "counts": self.layer.counts.astype(int).tolist(),
-            "decay_given": self.decay_given,
-            "decay_ratio": self.decay_ratio,
-            "disproportion": self.disproportion,
-            "feature_decay": self.feature_decay,
-            "gap": self.gap,
-            "margins": self.layer.margins.tolist(),
-            "notes": list(self.notes),
-            "theories": [theory.to_dict() for theory in self.theories],
-            "weight_decay": self.weight_decay,
-        }
+TIE = 0.01
+"""Theories this close are equally good: the one that takes the fewest numbers from the network."""
+FEWEST_NUMBERS = ("balanced", "orthogonal", "seli", "batch_norm", "depth", "peeled", "nonnegative")
 
 
 def explain(
@@ -258,7 +149,8 @@ def _best(theories: Iterable[TheoryFit]) -> str | None:
     if not candidates:
         return None
     least = min(row.largest for row in candidates)
-    return next(row.name for row in candidates if row.largest <= least + TIE)
+    near = [row.name for row in candidates if row.largest <= least + TIE]
+    return min(near, key=FEWEST_NUMBERS.index)
 
 
 class _Table:
@@ -269,13 +161,13 @@ class _Table:
         self.centring = centring_matrix(len(layer.counts))
         self.gap: float | None = None
         if decay_given:
-            bias = np.zeros(1) if layer.bias is not False else None
+            root = np.full((1, 1), math.sqrt(layer.weight_square))
             self.gap = layer.state.finish(
-                np.full((1, 1), math.sqrt(layer.weight_square)), weight_decay=decay, bias=bias
+                root, weight_decay=decay, bias=layer.bias, bias_decay=layer.bias_decay
             ).gap
         shown = layer.stationary_decay / decay if decay > 0 else None
         self.tight = _at_most("tight classes", layer.variation, TIGHT)
-        self.no_bias = AssumptionCheck("no bias", layer.bias is False)
+        self.no_bias = AssumptionCheck("no bias", layer.bias is None)
         self.stationary = (
             _between("stationary weight", shown, 1 - STATIONARY, 1 + STATIONARY)
             if decay_given
@@ -283,7 +175,10 @@ class _Table:
                 "stationary weight", None if decay > 0 else False, layer.stationary_decay
             )
         )
-        self.sign = "nonnegative" if layer.negative_share <= NONNEGATIVE else "signed"
+        self.sign = "nonnegative" if layer.nonnegative else "signed"
+        self.bias: bool | float = False
+        if layer.bias is not None:
+            self.bias = True if layer.bias_decay is None else layer.bias_decay
 
     def limits(self) -> Iterator[TheoryFit]:
         """The shapes that need no decay: simplex, orthogonal frame and SELI."""
@@ -291,7 +186,7 @@ class _Table:
         counts = layer.counts
         equal = _at_most("equal counts", float(counts.max() / counts.min()), EQUAL_COUNTS)
         centred = centring @ layer.means_gram @ centring
-        simplex, frame = (centring,) * 3, (centring, np.eye(len(counts)), centring)
+        simplex, frame = (centring, centring, centring), (centring, np.eye(len(counts)), centring)
         yield self.row("balanced", (equal, self.tight), simplex, means=centred)
         yield self.row("orthogonal", (equal, self.tight), frame)
         missed = -np.diag(layer.state.residual_sums) / counts
@@ -302,9 +197,7 @@ class _Table:
     def peeled(self) -> TheoryFit:
         gap = _at_most("small proven gap", self.gap, SMALL_GAP)
         checks = self.tight, self.signed(), self.proportional(), self.stationary, gap
-        return self.predicted(
-            "peeled", checks, feature_decay=self.feature_decay, bias=self.layer.bias
-        )
+        return self.predicted("peeled", checks, feature_decay=self.feature_decay, bias=self.bias)
 
     def nonnegative(self) -> TheoryFit:
         share = _at_most("nonnegative features", self.layer.negative_share, NONNEGATIVE)
@@ -345,7 +238,7 @@ class _Table:
         ratio = self.layer.decay_ratio * float(self.layer.counts.sum())
         affine = _between("feature decay times samples over weight decay", ratio, 0.8, 1.25)
         checks = [used, self.tight, affine, self.stationary]
-        bias: bool | float = self.layer.bias
+        bias = self.bias
         if self.sign == "nonnegative":
             checks, bias = [*checks, self.no_bias], False
         return self.predicted(
@@ -397,12 +290,17 @@ class _Table:
         *,
         means: np.ndarray | None = None,
     ) -> TheoryFit:
-        distances: tuple[float | None, ...] = (None, None, None)
-        if matrices is not None:
-            layer = self.layer
-            measured = layer.weight_gram, layer.means_gram if means is None else means, layer.logits
-            distances = tuple(map(distance, measured, matrices))
-        return TheoryFit(name, *distances, tuple(checks), matrices)
+        if matrices is None:
+            return TheoryFit(name, None, None, None, tuple(checks), None)
+        layer = self.layer
+        return TheoryFit(
+            name,
+            distance(layer.weight_gram, matrices[0]),
+            distance(layer.means_gram if means is None else means, matrices[1]),
+            distance(layer.logits, matrices[2]),
+            tuple(checks),
+            matrices,
+        )
 
 
 def _at_most(name: str, measured: float | None, limit: float) -> AssumptionCheck:
@@ -419,5 +317,7 @@ def _largest_cosine(inputs: np.ndarray, labels: np.ndarray | None) -> float:
     """Between class means of the inputs."""
     labels = np.asarray(labels)
     means = np.array([inputs[labels == k].mean(axis=0) for k in np.unique(labels)])
-    means /= np.linalg.norm(means, axis=1, keepdims=True)
-    return float(np.max(np.abs(means @ means.T - np.diag(np.ones(len(means))))))
+    norms = np.linalg.norm(means, axis=1)
+    scale = np.outer(norms, norms)
+    cosines = np.divide(means @ means.T, scale, out=np.zeros_like(scale), where=scale > 0)
+    return float(np.max(np.abs(cosines - np.diag(np.diag(cosines)))))

@@ -13,6 +13,8 @@ from ncollapse.theory.imbalance.last_layer import LastLayerStats
 
 NO_BIAS = 1e-2
 """A bias whose entries differ by less than this share of the mean margin counts as none."""
+NONNEGATIVE = 1e-6
+"""Features are nonnegative up to this share of Σh² in negative entries."""
 FREE_BIAS = 1e-8
 """A decay of the bias below this, measured at stationarity, counts as none."""
 
@@ -42,8 +44,9 @@ class MeasuredLayer:
         multipliers ν ≥ 0 off the support of h.
     stationary_decay
         λ_W = −Σ_i⟨∂ℓ_i, Wh_i⟩/(N‖W‖²), which a stationary W of that decay has.
-    bias
-        The part of `predict`'s argument: False without one, True for a free one, else its λ_b.
+    bias, bias_decay
+        b less its mean ``(K,)``, None where its entries hardly differ; and the decay λ_b that a
+        stationary b has, None where it is free.
     state
         What the optimality gap is computed from.
     """
@@ -59,8 +62,14 @@ class MeasuredLayer:
     negative_share: float
     disproportion: float
     stationary_decay: float
-    bias: bool | float
+    bias: np.ndarray | None
+    bias_decay: float | None
     state: LastLayerStats = field(repr=False)
+
+    @property
+    def nonnegative(self) -> bool:
+        """Whether the features are."""
+        return self.negative_share <= NONNEGATIVE
 
     @property
     def decay_ratio(self) -> float:
@@ -110,7 +119,8 @@ def measure_layer(
     between = explained - total * float(np.sum((sums.sum(axis=0) / total) ** 2))
     within = max(state.feature_squares - explained, 0.0)
     gram = weight.T @ weight
-    nonnegative = negative <= 1e-6 * state.feature_squares
+    nonnegative = negative <= NONNEGATIVE * state.feature_squares
+    centred_bias, bias_decay = _stationary_bias(shift - shift.mean(), state, margins)
     return MeasuredLayer(
         counts=state.counts,
         weight_gram=centred @ centred.T,
@@ -123,16 +133,20 @@ def measure_layer(
         negative_share=negative / state.feature_squares,
         disproportion=distance(np.maximum(gram, 0.0) if nonnegative else gram, moment),
         stationary_decay=pull / (total * square),
-        bias=_kind_of_bias(shift - shift.mean(), state, float(np.mean(np.abs(margins)))),
+        bias=centred_bias,
+        bias_decay=bias_decay,
         state=state,
     )
 
 
-def _kind_of_bias(bias: np.ndarray, state: LastLayerStats, margin: float) -> bool | float:
-    if np.ptp(bias) <= NO_BIAS * margin:
-        return False
+def _stationary_bias(
+    bias: np.ndarray, state: LastLayerStats, margins: np.ndarray
+) -> tuple[np.ndarray | None, float | None]:
+    """The bias, if there is one to speak of, and λ_b = −⟨b, Σr_i⟩/(N‖b‖²)."""
+    if np.ptp(bias) <= NO_BIAS * float(np.mean(np.abs(margins))):
+        return None, None
     decay = -float(bias @ state.residual_sums.sum(axis=1)) / (state.counts.sum() * (bias @ bias))
-    return decay if decay > FREE_BIAS else True
+    return bias, decay if decay > FREE_BIAS else None
 
 
 def distance(measured: np.ndarray, predicted: np.ndarray) -> float:
