@@ -58,32 +58,32 @@ def predict(
         raise ValueError("--weight-decay must be one number without --depth")
     if depth is None and (data is not None or input_norms is not None):
         raise ValueError("--data and --input-norms are for the depth law: give --depth too")
+    if data is not None and input_norms is not None:
+        raise ValueError("--data gives the input norms: leave --input-norms out")
+    if bias and (depth is not None or features == "nonnegative"):
+        raise ValueError("--bias is for signed features without --depth: no other theory covers it")
     if feature_decay is None and depth is None and normalisation is None:
         raise ValueError("--feature-decay is needed without --depth or --normalisation batch")
     _check_page(html)
-    given: dict[str, Any] = {}
-    if data is not None:
-        from ncollapse.data import load_npz
-
-        inputs = load_npz(data)
-        given = {"inputs": inputs.inputs, "labels": inputs.labels}
+    options: dict[str, Any] = {
+        "weight_decay": decays[0] if len(decays) == 1 else decays,
+        "feature_decay": feature_decay,
+        "loss": loss,
+        "features": features,
+        "bias": bias,
+        "depth": depth,
+        "normalisation": normalisation,
+    }
     if input_norms is not None:
-        given["input_norms"] = _numbers("--input-norms", input_norms, float)
-    prediction = compute(
-        numbers,
-        weight_decay=decays[0] if len(decays) == 1 else decays,
-        feature_decay=feature_decay,
-        loss=loss,
-        features=features,
-        bias=bias,
-        depth=depth,
-        normalisation=normalisation,
-        **given,
-    )
+        options["input_norms"] = _numbers("--input-norms", input_norms, float)
+    if data is not None:
+        options["input_norms"] = _margins_of(data, numbers)
+    prediction = compute(numbers, **options)
     if html is not None:
         from ncollapse.report.prediction import write_prediction
+        from ncollapse.theory.curve import imbalance_curve
 
-        write_prediction(prediction, html)
+        write_prediction(prediction, imbalance_curve(numbers, **options), html)
     if json:
         print_json(prediction.to_dict(), context.params)
     else:
@@ -123,6 +123,17 @@ def explain(
         print_json(explanation.to_dict(), context.params)
     else:
         _print_explanation(explanation, file.name)
+
+
+def _margins_of(data: Path, counts: list[int]) -> Any:
+    """γ_k of each class in a file that has these counts."""
+    from ncollapse.data import load_npz
+    from ncollapse.theory.imbalance import class_margins
+
+    inputs = load_npz(data)
+    if inputs.counts.tolist() != counts:
+        raise ValueError(f"--counts must be those of {data}, which are {inputs.counts.tolist()}")
+    return class_margins(inputs.inputs, inputs.labels)
 
 
 def _check_page(html: Path | None) -> None:
@@ -174,7 +185,10 @@ def _print_explanation(explanation: Explanation, name: str) -> None:
     print_facts(
         name,
         [
-            ("best theory", explanation.best or "none: no theory whose assumptions are met is near"),
+            (
+                "best theory",
+                explanation.best or "none: no theory whose assumptions are met is near",
+            ),
             ("proven gap", "none" if gap is None else f"{gap:.4g}"),
             ("feature decay", "none" if decay is None else f"{decay:.4g}"),
             ("feature decay over weight decay", f"{explanation.decay_ratio:.4g}"),
@@ -198,5 +212,7 @@ def _print_explanation(explanation: Explanation, name: str) -> None:
 
 def _sentence(check: AssumptionCheck) -> str:
     met = {True: "met", False: "violated", None: "unknown"}[check.met]
-    number = "" if check.measured is None else f" ({check.measured:.3g}, {check.limit})"
-    return f"{check.name}: {met}{number}"
+    if check.measured is None:
+        return f"{check.name}: {met}"
+    limit = f", {check.limit}" if check.limit else ""
+    return f"{check.name}: {met} ({check.measured:.3g}{limit})"
