@@ -23,7 +23,7 @@ __all__ = [
     "reproduce",
 ]
 
-PAPERS = ("hong2025", "ji2022", "min2025", "mixon2022")
+PAPERS = ("hong2025", "ji2022", "min2025", "mixon2022", "imbalance")
 
 
 def experiments() -> dict[str, Experiment]:
