@@ -28,6 +28,9 @@ if _TYPE_CHECKING:
     from ncollapse.data import Dataset
     from ncollapse.metrics import Measurement, SampleStats, measure
     from ncollapse.stats import ClassStats, ClassSummary
+    from ncollapse.theory.explain import explain
+    from ncollapse.theory.imbalance import Explanation, Prediction, optimality_gap
+    from ncollapse.theory.predict import predict
 
 __version__ = _version("ncollapse")
 
@@ -36,18 +39,23 @@ __all__ = [
     "ClassStats",
     "ClassSummary",
     "Dataset",
+    "Explanation",
     "Measurement",
+    "Prediction",
     "SampleStats",
     "__version__",
     "certify",
     "claims",
     "data",
+    "explain",
     "flow",
     "geometry",
     "measure",
     "metrics",
     "models",
+    "optimality_gap",
     "papers",
+    "predict",
     "report",
     "sweep",
     "theory",
@@ -60,9 +68,14 @@ _HOMES = {
     "ClassStats": "stats",
     "ClassSummary": "stats",
     "Dataset": "data",
+    "Explanation": "theory.imbalance",
     "Measurement": "metrics",
+    "Prediction": "theory.imbalance",
     "SampleStats": "metrics",
+    "explain": "theory.explain",
     "measure": "metrics",
+    "optimality_gap": "theory.imbalance",
+    "predict": "theory.predict",
     "verify_certificate": "certify",
 }
 """The module that each name comes from; every other public name is a module itself."""

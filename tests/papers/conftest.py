@@ -22,12 +22,15 @@ SWEPT = {
     },
     "hong2025.images": {"classes": (2,), "most": 20},
 }
+TRAINED = {"depths": (3,), "seeds": (0,), "width": 32, "epochs": 400, "steps": 200}
 SMALL = {
     "hong2025.certificates": {"draws": 5},
     "hong2025.lemmas": {"trials": 1_000},
     "hong2025.optimality": {"starts": 6},
     "hong2025.theorem2": {"shares": (0.2, 1.5), "seeds": (0, 1)},
     "hong2025.theorem8": {"trials": 10},
+    "imbalance.batch_norm": TRAINED,
+    "imbalance.depth": TRAINED,
     "ji2022.example31": {},
     "ji2022.figure2": {"epochs": 2_000},
     "ji2022.rates": {},

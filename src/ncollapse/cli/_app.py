@@ -17,6 +17,8 @@ _HOMES = {
     "demo": ("_demo", "demo"),
     "flow": ("_flow", "app"),
     "measure": ("_measure", "measure"),
+    "predict": ("_predict", "predict"),
+    "explain": ("_predict", "explain"),
     "certify": ("_certify", "certify"),
     "boundary": ("_certify", "boundary"),
     "minimiser": ("_unconstrained", "minimiser"),

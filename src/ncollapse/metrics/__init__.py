@@ -75,7 +75,7 @@ from ncollapse.metrics._frame import UndefinedMetricError
 from ncollapse.metrics.registry import METRICS, PRESETS, Metric, metric, metric_table, preset_names
 from ncollapse.metrics._compute import compute, compute_or_explain
 from ncollapse.metrics._measure import Measurement, measure
-from ncollapse.metrics._measure_file import measure_file
+from ncollapse.metrics._measure_file import file_classes, measure_file
 
 __all__ = [
     "METRICS",
@@ -98,6 +98,7 @@ __all__ = [
     "directional_collapse",
     "effective_rank_features",
     "effective_rank_means",
+    "file_classes",
     "gnc2_distance",
     "gnc2_distance_spread",
     "gnc2_log",

@@ -60,11 +60,12 @@ def measure_file(
         weight=file.weight,
         bias=file.bias,
         preset=preset,
-        classes=_classes(file),
+        classes=file_classes(file),
     )
 
 
-def _classes(file: FeatureFile) -> tuple[Any, ...]:
+def file_classes(file: FeatureFile) -> tuple[Any, ...]:
+    """Label values in the order of the rows of the weight, as `measure_file` takes them."""
     values = np.unique(file.labels).tolist()
     if file.weight is None:
         return tuple(values)

@@ -31,7 +31,7 @@ __all__ = [
     "statements",
 ]
 
-PAPERS = ("hong2025", "ji2022", "min2025", "mixon2022")
+PAPERS = ("hong2025", "ji2022", "min2025", "mixon2022", "imbalance")
 SCALES = ("quick", "paper")
 
 

@@ -54,6 +54,8 @@ class Animation:
         One a frame: where it is in time, and what there is to read off.
     light, dark
         ``data``, with the coordinates of the first frame, and ``layout`` of plotly.
+    slider
+        What the slider sets.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Animation:
     labels: Sequence[str]
     light: Mapping[str, Any]
     dark: Mapping[str, Any]
+    slider: str = "Time"
 
     def to_dict(self) -> dict[str, Any]:
         """What the page's script needs, JSON-ready."""

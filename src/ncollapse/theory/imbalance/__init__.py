@@ -2,9 +2,11 @@
 
 from ncollapse.theory.imbalance.balanced import balanced_scale
 from ncollapse.theory.imbalance.depth import decoupled_depth, layer_decays, signed_depth
+from ncollapse.theory.imbalance.explanation import AssumptionCheck, Explanation, TheoryFit
 from ncollapse.theory.imbalance.geometry import Geometry, of_optimum
 from ncollapse.theory.imbalance.last_layer import LastLayerGap, LastLayerStats, optimality_gap
 from ncollapse.theory.imbalance.linear_layers import jump, linear_layers, shrink
+from ncollapse.theory.imbalance.measured import MeasuredLayer, measure_layer
 from ncollapse.theory.imbalance.network import (
     CollapsedNetwork,
     class_directions,
@@ -22,14 +24,18 @@ from ncollapse.theory.imbalance.squared import squared
 from ncollapse.theory.imbalance.thresholds import collapse_threshold, rescue_weights
 
 __all__ = [
+    "AssumptionCheck",
     "CollapsedNetwork",
+    "Explanation",
     "Geometry",
     "LastLayerGap",
     "LastLayerStats",
+    "MeasuredLayer",
     "Optimum",
     "Prediction",
     "Problem",
     "Regression",
+    "TheoryFit",
     "balanced_scale",
     "class_directions",
     "class_margins",
@@ -39,6 +45,7 @@ __all__ = [
     "jump",
     "layer_decays",
     "linear_layers",
+    "measure_layer",
     "nonnegative",
     "of_optimum",
     "optimality_gap",
