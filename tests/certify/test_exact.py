@@ -120,6 +120,15 @@ def test_a_contradiction_has_no_solution(method):
     assert method(matrix, right, guess, matrix.astype(float)).tolist() == [1, 1]
 
 
+def test_how_large_a_system_is_eliminated_in_python(monkeypatch):
+    matrix, ones = np.ones((2, 3), dtype=int).astype(object), fractions(np.ones(3))
+    monkeypatch.setattr(_exact, "_by_elimination", lambda *_: "python")
+    monkeypatch.setattr(_exact, "_by_flint", lambda *_: "flint")
+    for limit, way in ((12, "python"), (11, "flint")):
+        monkeypatch.setattr(_exact, "PYTHON_ELIMINATION", limit)
+        assert solution_near(matrix, ones[:2], ones, np.ones((2, 3))) == way
+
+
 def test_the_basis_is_chosen_from_the_floats():
     """Columns enter in the order of their pivots, so the largest of the floats moves."""
     matrix, right = np.array([[1, 1]], dtype=object), np.array([Fraction(3)], dtype=object)

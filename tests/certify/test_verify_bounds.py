@@ -13,8 +13,8 @@ module = importlib.import_module("ncollapse.certify.verify")
 UNIT = Fraction(1, 2**53)
 
 
-def gamma(count):
-    return count * UNIT / (1 - count * UNIT)
+def gamma(count, unit=UNIT):
+    return count * unit / (1 - count * unit)
 
 
 def within(value, literal, ups=1):
@@ -32,6 +32,14 @@ def length(values):
     square = sum(Fraction(value) ** 2 for value in values)
     scale = 10**80
     return Fraction(math.isqrt(square.numerator * scale // square.denominator), 10**40)
+
+
+def test_norms_count_their_roundings(monkeypatch):
+    """Of three products, two sums and more, with a unit so coarse that ROUND_UP does not hide it."""
+    monkeypatch.setattr(module, "UNIT", 2.0**-20)
+    (norm,) = module._norms(np.array([[1.0, 2.0, 2.0]]))
+    square = 9 * (1 + gamma(5, Fraction(1, 2**20)))
+    assert square < Fraction(norm) ** 2 < square * (1 + Fraction(1, 10**8))
 
 
 @pytest.fixture
@@ -104,8 +112,21 @@ def test_the_room_of_a_direction_that_rounding_leaves(needed):
 
 
 def test_a_slack_of_zero_is_no_slack():
-    zero = direction(np.eye(2), [0.0, 0.0], [0.0, 0.0])
-    assert not module._direction_in_floats(zero, np.eye(2)[:1] - 1.0)
+    """γ₅‖x‖‖β‖ is a rounded number, and x = (−that, 1/2) against (1, 0) has it for a product."""
+    scaled = direction(np.eye(2), [1.0, 0.0], [1e-9, 1e-9])
+    least = module._gamma(5) * float(module._norms(np.array([[0.0, 0.5]]))[0]) * scaled.size
+    with np.errstate(all="ignore"):
+        assert not module._direction_in_floats(scaled, np.array([[-least, 0.5]]))
+        assert module._direction_in_floats(scaled, np.array([[-4.0 * least, 0.5]])) == (
+            1e-9 * 2**0.5 * 0.5 / (3 * least) < 1.0
+        )
+
+
+def test_copies_with_other_columns_are_not_copies():
+    """Without their last column the rows are independent only where they are copies."""
+    own = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 1.0]])
+    scaled = direction(own, [1.0, 0.0, 0.0], [0.0, 0.0, 0.0])
+    assert module._direction_in_floats(scaled, np.zeros((0, 3)))
 
 
 def scaled_multipliers(own, rest, free, nonneg):
@@ -120,6 +141,10 @@ def test_the_room_of_a_sum_that_almost_vanishes():
     sizes = sum(abs(Fraction(value)) for value in free)
     # The largest multiplier is scaled from just above two to just above one half.
     room = (total - gamma(5) * sizes) / 4 / length([1.0, 1.0, 1.0])
+    assert room * (1 - Fraction(2, 10**9)) <= Fraction(scaled.room) <= room
+    small = [1.0, -1.0 - 2.0**-46]
+    scaled = scaled_multipliers(np.ones((2, 1)), np.ones((1, 1)), small, [64.0])
+    room = (total - gamma(4) * (2 + total)) / 128 / length([1.0, 1.0])
     assert room * (1 - Fraction(2, 10**9)) <= Fraction(scaled.room) <= room
     scaled = scaled_multipliers([[1.0]], [[1.0]], [-(2.0**-890)], [1.0])
     assert Fraction(scaled.room) <= Fraction(2) ** -891 * (1 - gamma(3))
@@ -210,11 +235,12 @@ def test_a_system_out_of_reach_leaves_the_smaller_ones(systems, monkeypatch):
     assert [len(system[0]) for system in systems] == [3, 2]
 
 
-def test_which_multipliers_are_repaired(systems, monkeypatch):
+@pytest.mark.parametrize("size", [0.25, 4.0])
+def test_which_multipliers_are_repaired(size, systems, monkeypatch):
     """−3·(1, 0, 1) + 1·… with one multiplier of zero and one at BESIDE of the largest."""
     own = np.array([[1.0, 0.0, 0.0], [4.0, 2.0, 0.0], [9.0, 9.0, 0.0]])
     rest = np.array([[1.0, 5.0, 0.0], [0.0, 1.0, 0.0], [7.0, 8.0, 0.0]])
-    free, largest = np.array([1.0, -5.0, 0.0]), 0.25
+    free, largest = np.array([1.0, -5.0, 0.0]), size
     small = module.BESIDE * largest
     reach = []
     monkeypatch.setattr(module, "is_within_reach", lambda *shape: reach.append(shape) or True)
@@ -229,10 +255,15 @@ def test_which_multipliers_are_repaired(systems, monkeypatch):
     rows = np.vstack([own[:2], rest[:2]])
     expected = np.vstack([rows[:, :2].T, [1, 1, 0, 0]]) * preference
     np.testing.assert_array_equal(floats, expected)
+    reach.clear()
+    assert not module._multipliers_repaired(own, rest, free, np.array([largest, 2 * small, 0.0]))
+    assert reach == [(3, 4), (3, 4)]
+    reach.clear()
+    systems.clear()
     monkeypatch.setattr(module, "is_within_reach", lambda *shape: reach.append(shape))
     assert not module._multipliers_repaired(own, rest, free, np.array([largest, small, 0.0]))
-    assert len(reach) == 4
-    assert len(systems) == 2
+    assert len(reach) == 2
+    assert not systems
 
 
 def test_the_share_that_multipliers_may_miss_by_is_inclusive(monkeypatch):
