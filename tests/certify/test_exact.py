@@ -23,16 +23,16 @@ def test_rows_become_the_least_integers(seed):
     rows[2] = np.ldexp(generator.integers(-9, 9, 6), -3)
     rows[3] = 0.0
     rows[generator.random(rows.shape) < 0.3] = 0.0
-    whole, shifts = integer_rows(rows)
-    for row, integers, shift in zip(rows, whole, shifts, strict=True):
-        assert [type(value) for value in integers] == [int] * 6
-        assert [Fraction(value, 1 << shift) for value in integers] == [Fraction(x) for x in row]
-        assert shift == 0 or any(value % 2 for value in integers)
+    whole, units = integer_rows(rows)
+    for row, integers, unit in zip(rows, whole, units, strict=True):
+        assert [type(value) for value in [unit, *integers]] == [int] * 7
+        assert [Fraction(value, unit) for value in integers] == [Fraction(x) for x in row]
+        assert unit == 1 or any(value % 2 for value in integers)
 
 
 def test_no_columns_are_no_obstacle():
-    whole, shifts = integer_rows(np.empty((2, 0)))
-    assert (whole.shape, shifts) == ((2, 0), [0, 0])
+    whole, units = integer_rows(np.empty((2, 0)))
+    assert (whole.shape, units.tolist()) == ((2, 0), [1, 1])
 
 
 def test_fractions_over_their_least_common_denominator():
@@ -118,6 +118,15 @@ def test_a_contradiction_has_no_solution(method):
     assert method(matrix, right, guess, matrix.astype(float)) is None
     right[1] = Fraction(6)
     assert method(matrix, right, guess, matrix.astype(float)).tolist() == [1, 1]
+
+
+def test_how_large_a_system_is_eliminated_in_python(monkeypatch):
+    matrix, ones = np.ones((2, 3), dtype=int).astype(object), fractions(np.ones(3))
+    monkeypatch.setattr(_exact, "_by_elimination", lambda *_: "python")
+    monkeypatch.setattr(_exact, "_by_flint", lambda *_: "flint")
+    for limit, way in ((12, "python"), (11, "flint")):
+        monkeypatch.setattr(_exact, "PYTHON_ELIMINATION", limit)
+        assert solution_near(matrix, ones[:2], ones, np.ones((2, 3))) == way
 
 
 def test_the_basis_is_chosen_from_the_floats():

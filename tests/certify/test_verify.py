@@ -289,7 +289,7 @@ def test_the_shift_of_the_gram_matrix_covers_what_rounding_may_do(bound, scale, 
     for i in range(4):
         shift = gram[i, i] - Fraction(factored[0][i, i])
         assert (
-            literal * (1 + Fraction(15, 10**10)) - slack
+            literal * (1 + Fraction(5, 10**10)) - slack
             <= shift
             <= literal * (1 + Fraction(1, 10**7)) + slack
         )

@@ -17,15 +17,18 @@ FLINT_ENTRIES = 2_000_000
 GUESS_BITS = 45
 
 
-def integer_rows(matrix: np.ndarray) -> tuple[np.ndarray, list[int]]:
-    """Rows times 2^s as Python integers (object array), and the shifts s ≥ 0."""
+def integer_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows times the least powers of two ≥ 1 that make them integers, and those powers.
+
+    Both are object arrays of Python integers.
+    """
     mantissas, powers = np.frexp(matrix)
     odd = np.ldexp(mantissas, 53).astype(np.int64)
     zeros = np.bitwise_count((odd & -odd) - 1).astype(np.int64)
     powers = np.where(odd != 0, powers - 53 + zeros, 0)
     shifts = np.maximum(-powers, 0).max(axis=1, initial=0)
     whole = (odd >> zeros).astype(object) << (powers + shifts[:, None]).astype(object)
-    return whole, shifts.tolist()
+    return whole, 1 << shifts.astype(object)
 
 
 def fractions(values: np.ndarray) -> np.ndarray:
@@ -90,7 +93,7 @@ def _by_flint(
     flint = importlib.import_module("flint")
     largest = max(abs(guess))
     unit = largest / (1 << GUESS_BITS)
-    solution = np.array([unit * round(value / unit) for value in guess], dtype=object)
+    solution = np.array([unit * round(value / unit) for value in guess])
     solution[columns] = Fraction(0)
     whole, bottom = common_integers(solution)
     missing, more = common_integers(right - (matrix @ whole) / Fraction(bottom))

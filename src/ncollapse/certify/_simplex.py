@@ -30,8 +30,7 @@ def is_affordable(own: np.ndarray, rest: np.ndarray) -> bool:
 def exact_answer(own: np.ndarray, rest: np.ndarray) -> Candidate:
     """Decide Aβ = 1, Bβ ≤ 0; the answer holds fractions (dtype object)."""
     count, first = len(own) + len(rest), len(own)
-    rows, shifts = integer_rows(np.vstack([own, rest]))
-    units = np.array([1 << shift for shift in shifts], dtype=object)
+    rows, units = integer_rows(np.vstack([own, rest]))
     table = _Dictionary.of(rows)
     fixed = table.nonbasic < first
     ones = units[table.nonbasic[fixed]]

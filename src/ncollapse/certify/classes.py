@@ -194,9 +194,8 @@ def _proven(
 
 def _slack(rest: np.ndarray, answer: Direction) -> float | None:
     if answer.beta.dtype == object:
-        rows, shifts = integer_rows(rest)
-        products = zip(rows @ answer.beta, shifts, strict=True)
-        return _float_or_none(-max(product / (1 << shift) for product, shift in products))
+        rows, units = integer_rows(rest)
+        return _float_or_none(-max(rows @ answer.beta / units))
     with np.errstate(all="ignore"):
         return _float_or_none(-(rest @ answer.beta).max())
 

@@ -32,7 +32,7 @@ from ncollapse.certify._types import Candidate, Direction
 
 UNIT = 2.0**-53
 UNDERFLOW = 2.0**-900
-"""Far above what underflow can lose in any sum here, far below what any check needs."""
+"""Far above what underflow can lose in any sum of squares, far below what any check needs."""
 
 WIDEST = 900
 """Powers of two between sizes beyond which only exact arithmetic is used."""
@@ -97,15 +97,15 @@ def smallest_singular_value_at_least(matrix: np.ndarray, bound: float) -> bool:
 
     The computed Gram matrix differs from the exact one by at most γ_q‖M‖²_F in norm, and a
     factorisation of p rows that ends shows its argument above −γ/(1 − γ), γ of p + 1, times its
-    trace; both are tripled here.
+    trace; both are tripled here, which also covers that the trace is rounded.
     """
     rows, columns = matrix.shape
     if rows > columns or not bound < LARGEST_BOUND:
         return False
     gram = matrix @ matrix.T
-    trace = ROUND_UP * float(np.trace(gram)) * (1.0 + _gamma(columns + rows)) + UNDERFLOW
+    trace = float(np.trace(gram))
     rounding = 3.0 * (_gamma(rows + 2) + _gamma(columns + 2)) * trace + UNDERFLOW
-    shift = ROUND_UP * (bound**2 * ROUND_UP + rounding)
+    shift = ROUND_UP * (bound**2 + rounding)
     if not np.isfinite(shift):
         return False
     gram.flat[:: rows + 1] -= shift
@@ -138,9 +138,8 @@ def _refused(detail: str) -> Verification:
 def _direction_holds(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> bool:
     """Aβ = 1 and Bβ ≤ 0, every product of fractions computed exactly."""
     whole, bottom = common_integers(beta)
-    rows, shifts = integer_rows(own)
-    ones = [bottom << shift for shift in shifts]
-    return all(rows @ whole == ones) and all(integer_rows(rest)[0] @ whole <= 0)
+    rows, units = integer_rows(own)
+    return all(rows @ whole == bottom * units) and all(integer_rows(rest)[0] @ whole <= 0)
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ def _scaled_direction(own: np.ndarray, beta: np.ndarray) -> _ScaledDirection | N
         return None
     beta, target = np.ldexp(beta, -power), np.ldexp(1.0, -(exponents + power))
     norms, size = _norms(own), float(_norms(beta[None])[0])
-    rounding = _gamma(len(beta) + 3) * (norms * size + target) + UNDERFLOW
+    rounding = _gamma(len(beta) + 3) * (norms * size + target)
     misses = np.abs(own @ beta - target) + rounding
     return _ScaledDirection(own, beta, target, norms, size, misses)
 
@@ -174,7 +173,7 @@ def _direction_in_floats(scaled: _ScaledDirection, rest: np.ndarray) -> bool:
     if len(rest):
         rest = scale_rows(rest)[0]
         norms = _norms(rest)
-        rounding = _gamma(len(scaled.beta) + 3) * norms * scaled.size + UNDERFLOW
+        rounding = _gamma(len(scaled.beta) + 3) * norms * scaled.size
         slack = -(rest @ scaled.beta) - rounding
         if not slack.min() > 0:
             return False
@@ -192,11 +191,9 @@ def _direction_in_floats(scaled: _ScaledDirection, rest: np.ndarray) -> bool:
 def _direction_repaired(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> bool:
     if not is_within_reach(len(own), own.shape[1]):
         return False
-    rows, shifts = integer_rows(own)
-    others, _ = integer_rows(rest)
-    target = np.array([Fraction(1 << shift) for shift in shifts], dtype=object)
+    (rows, units), (others, _) = integer_rows(own), integer_rows(rest)
     guess = fractions(beta)
-    own_floats, rest_floats = scale_rows(own)[0], scale_rows(rest)[0] if len(rest) else rest
+    own_floats, rest_floats = scale_rows(own)[0], scale_rows(rest)[0]
     relative = rest_floats @ np.ldexp(beta, -int(np.frexp(np.abs(beta).max())[1]))
     tried: set[bytes] = set()
     for tolerance in TIGHT:
@@ -207,7 +204,7 @@ def _direction_repaired(own: np.ndarray, rest: np.ndarray, beta: np.ndarray) -> 
         system = np.vstack([rows, others[tight]])
         if not is_within_reach(*system.shape):
             continue
-        goal = np.concatenate([target, np.full(int(tight.sum()), Fraction(0))])
+        goal = np.concatenate([units, np.full(int(tight.sum()), Fraction(0))])
         exact = solution_near(system, goal, guess, np.vstack([own_floats, rest_floats[tight]]))
         if exact is not None and _beside(exact, guess) and _direction_holds(own, rest, exact):
             return True
@@ -258,9 +255,8 @@ def _multipliers_hold(
         return False
     weights = np.concatenate([free, nonneg])
     support = np.flatnonzero(weights)
-    whole, shifts = integer_rows(np.vstack([own, rest])[support])
-    shifted = [weight / (1 << s) for weight, s in zip(weights[support], shifts, strict=True)]
-    return not any(common_integers(np.array(shifted, dtype=object))[0] @ whole)
+    whole, units = integer_rows(np.vstack([own, rest])[support])
+    return not any(common_integers(weights[support] / units)[0] @ whole)
 
 
 @dataclass(frozen=True)
@@ -291,17 +287,17 @@ def _scaled_multipliers(
     mantissas, powers = np.frexp(weights)
     powers = powers + exponents
     powers -= powers.max()
-    if powers.min() < -WIDEST or spread.max() > WIDEST // 2:
+    if powers.min() < -WIDEST or 2 * spread.max() > WIDEST:
         return None
     weights = np.ldexp(mantissas, powers)
     # Rescaling the class's rows turned Σ free into Σ target·weights, up to one power of two.
     target, free = np.ldexp(1.0, spread), weights[: len(own)]
     sizes = float(np.abs(target * free).sum())
-    height = -(float(target @ free) + _gamma(len(own) + 2) * sizes + UNDERFLOW)
+    height = -(float(target @ free) + _gamma(len(own) + 2) * sizes)
     room = height / float(_norms(target[None])[0])
     rows = np.vstack([rows, others])
     rows = rows[:, _independent_columns(rows)]
-    lost = _gamma(len(weights) + 2) * (np.abs(weights) @ np.abs(rows)) * ROUND_UP + UNDERFLOW
+    lost = _gamma(len(weights) + 2) * (np.abs(weights) @ np.abs(rows)) * ROUND_UP
     miss = float(_norms((np.abs(weights @ rows) + lost)[None])[0])
     return _ScaledMultipliers(rows, weights, len(own), room, miss)
 
@@ -315,7 +311,7 @@ def _multipliers_in_floats(scaled: _ScaledMultipliers) -> bool:
         # Any choice of multipliers that may move is sound; small ones leave little room.
         moving = nonneg > support * nonneg.max(initial=0.0)
         chosen = np.concatenate([np.ones(scaled.first, dtype=bool), moving])
-        distance = min(scaled.room, float(nonneg[moving].min(initial=np.inf))) / ROUND_UP
+        distance = min(scaled.room, float(nonneg[moving].min(initial=np.inf)))
         needed = ROUND_UP * scaled.miss / distance
         if smallest_singular_value_at_least(scaled.rows[chosen].T, needed):
             return True
