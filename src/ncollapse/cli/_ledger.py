@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ncollapse._checks import prepare_folder, require
+from ncollapse._checks import prepare_folder
+from ncollapse._extras import require
 from ncollapse.cli._output import INTERRUPTED, check_writable_file, print_facts, print_json
 from ncollapse.cli._runs import Html, Json
 

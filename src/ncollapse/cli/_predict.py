@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ncollapse._checks import require
+from ncollapse._extras import require
 from ncollapse.cli._output import check_writable_file, print_facts, print_json
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _check_page(html: Path | None) -> None:
     if html is not None:
         check_writable_file("--html", html)
         for module in ("matplotlib", "jinja2"):
-            require(module, "report")
+            require(module)
 
 
 def _numbers(option: str, text: str, kind: Callable[[str], Any]) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ncollapse._checks import require
+from ncollapse._extras import require
 
 RATE = 3e-3
 """Step size of Adam, which falls to a tenth of it along a cosine."""
@@ -82,7 +82,7 @@ def train_network(
 
     ``epochs`` steps of Adam, then at most ``steps`` of L-BFGS. Needs PyTorch.
     """
-    torch = require("torch", "torch")
+    torch = require("torch")
     generator = torch.Generator().manual_seed(seed)
     sizes = [inputs.shape[1], *[width] * (depth - 1), int(labels.max()) + 1]
     layers = [
