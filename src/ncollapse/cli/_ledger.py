@@ -35,7 +35,7 @@ def ledger(
     folder = prepare_folder(papers.cache_folder() if out is None else out)
     if html is not None:
         check_writable_file("--html", html)
-        require("jinja2", "report")
+        require("jinja2")
     try:
         made = papers.ledger(scale, paper, claim, folder, _tell)
     except KeyboardInterrupt:
