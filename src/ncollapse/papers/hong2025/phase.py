@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ncollapse.geometry import unit_pair
 from ncollapse.papers.hong2025.transition import orthogonal_cell, two_class_cell
 from ncollapse.sweep import run_sweep
 from ncollapse.theory.boundary import phase_boundary, theorem5a_bound, union_bound
@@ -41,7 +42,7 @@ class Grid:
 
     def means(self, angle: float) -> np.ndarray:
         if self.classes == 2:
-            return np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
+            return unit_pair(angle)
         return np.eye(self.classes)
 
     def boundary(self, sigmas: Any) -> np.ndarray:

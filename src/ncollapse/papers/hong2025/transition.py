@@ -17,6 +17,7 @@ import numpy as np
 from ncollapse.certify import Direction, verify
 from ncollapse.certify.feasibility import candidates
 from ncollapse.data.synthetic import gaussian_mixture
+from ncollapse.geometry import unit_pair
 from ncollapse.theory.boundary import phase_boundary
 
 
@@ -24,8 +25,7 @@ def two_class_cell(
     angle: float, sigma: float, trial: int, seed: int, count: int, dimensions: Sequence[int]
 ) -> dict[str, int]:
     """K = 2 unit means at ``angle``: hong2025 Figure 1. ``trial`` enters through the seed."""
-    means = np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
-    return search(means, sigma, count, dimensions, seed)
+    return search(unit_pair(angle), sigma, count, dimensions, seed)
 
 
 def orthogonal_cell(
