@@ -66,22 +66,15 @@ def test_the_wheel_holds_the_package_whole(wheel):
     assert "ncollapse = ncollapse.cli:main" in next(wheel.glob("*/entry_points.txt")).read_text()
 
 
-def test_the_metadata_say_where_the_project_lives_and_what_extras_there_are(wheel):
+def test_the_metadata_name_the_papers_and_what_extras_there_are(wheel):
     fields = metadata(wheel)
-    assert {entry.split(",")[0] for entry in fields.get_all("Project-URL")} >= {
-        "Repository",
-        "Documentation",
-        "Changelog",
-        "Issues",
-    }
+    urls = dict(entry.split(", ") for entry in fields.get_all("Project-URL"))
+    assert urls == PROJECT["urls"]
     assert set(fields.get_all("Provides-Extra")) == {*EXTRAS, *TOOLS}
     assert fields["License-Expression"] == "Apache-2.0"
 
 
 def test_addresses_agree_and_every_paper_has_one():
-    (address,) = re.findall(r"^repository-code: (\S+)$", CITATION, flags=re.MULTILINE)
-    assert PROJECT["urls"]["Repository"] == address
-    assert f"repo_url: {address}\n" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     cited = re.findall(r"^    doi: (?:10\.48550/arXiv\.)?(\S+)$", CITATION, flags=re.MULTILINE)
     assert len(cited) == CITATION.count("  - type: ")
     papers = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
@@ -89,6 +82,10 @@ def test_addresses_agree_and_every_paper_has_one():
     rows = re.findall(r"^\| \w+\d{4} \|.*$", papers, flags=re.MULTILINE)
     assert len(rows) == 6
     assert [row for row in rows if "https://" not in row] == []
+    addresses = dict(re.findall(r"^\| (\w+\d{4}) \|.*\]\((https://\S+?)\)", papers, re.MULTILINE))
+    assert PROJECT["urls"] == addresses
+    for text in (CITATION, (ROOT / "mkdocs.yml").read_text(encoding="utf-8")):
+        assert "github.com" not in text
 
 
 def test_the_table_of_extras_is_that_of_the_package():

@@ -6,8 +6,6 @@ Files of runs are data: npz without pickles, with a header that names the format
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ncollapse.data import load_arrays
 from ncollapse.setup import Setup
 
 FORMAT = 1
@@ -271,16 +270,12 @@ def _unpacked(structure: Any, arrays: Mapping[str, np.ndarray]) -> Tree:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = load_arrays(path, ("header",))
         header = json.loads(str(arrays.pop("header")))
         written = header["format"], header["version"]
     except FileNotFoundError:
         raise
-    except (
-        *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError),
-        *(zipfile.BadZipFile, zlib.error),
-    ) as error:
+    except (OSError, ValueError, KeyError, TypeError, MemoryError) as error:
         raise ValueError(f"{path} is damaged or is not the file of a run: {error}") from error
     if written[0] != FORMAT:
         raise ValueError(

@@ -332,7 +332,7 @@ def test_unconstrained_features_from_the_shell(capsys):
     record = json.loads(out)
     assert status == 0
     assert record["a"] > 0
-    assert record["certificate"]["smallest_eigenvalue"] >= -1e-12
+    assert record["optimality"]["smallest_eigenvalue"] >= -1e-12
     assert call(capsys, "minimiser", "upfm-ce", *strengths)[0] == 0
     assert "model must be one of" in call(capsys, "minimiser", "x", *strengths)[2]
     flat = ["flow", "ulpm", "--classes", 5, "--dim", 2]

@@ -183,6 +183,6 @@ def test_tiles_of_any_size_give_the_same(monkeypatch):
     features, labels, weight, bias = draw(7, num_classes=7, dim=5)
     whole = metrics.measure(features, labels, weight=weight, bias=bias).metrics
     for tile in (1, 2, 3, 6):  # 7 = 1 mod 2, 3 and 6: a last tile with a single class
-        monkeypatch.setattr("ncollapse.metrics._frame.TILE", tile)
+        monkeypatch.setattr("ncollapse.stats._frame.TILE", tile)
         found = metrics.measure(features, labels, weight=weight, bias=bias).metrics
         assert found == pytest.approx(whole, rel=1e-9, abs=1e-12)

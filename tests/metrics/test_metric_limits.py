@@ -468,7 +468,7 @@ def peak_bytes(run):
 
 
 def test_many_classes_form_no_square_of_classes(monkeypatch):
-    monkeypatch.setattr("ncollapse.metrics._frame.TILE", 128)
+    monkeypatch.setattr("ncollapse.stats._frame.TILE", 128)
     count, dim = 2000, 4
     rng = np.random.default_rng(0)
     means, weight = rng.standard_normal((2, count, dim))

@@ -7,7 +7,7 @@ from scipy.special import logsumexp, softmax
 
 from ncollapse.metrics import measure
 from ncollapse.theory.minimisers import (
-    Certificate,
+    Optimality,
     collapse_threshold,
     dual_matrix,
     minimiser,
@@ -140,9 +140,9 @@ def test_the_certificate_is_that_of_the_dense_multiplier(model, case):
     )
     dual, primal = dual_matrix(point), primal_matrix(point)
     eigenvalues = np.linalg.eigvalsh(dual)
-    assert point.certificate.holds()
-    assert point.certificate.largest_eigenvalue == pytest.approx(eigenvalues[-1], rel=1e-12)
-    assert point.certificate.smallest_eigenvalue == pytest.approx(
+    assert point.optimality.holds()
+    assert point.optimality.largest_eigenvalue == pytest.approx(eigenvalues[-1], rel=1e-12)
+    assert point.optimality.smallest_eigenvalue == pytest.approx(
         eigenvalues[0], abs=1e-14 * eigenvalues[-1]
     )
     assert np.linalg.norm(dual @ primal) <= 1e-13 * np.linalg.norm(dual) * np.linalg.norm(primal)
@@ -168,7 +168,7 @@ def test_the_certificate_is_that_of_the_dense_multiplier(model, case):
 )
 def test_the_certificate_holds_however_small_the_regularisation(model, lambda_w, lambda_h):
     point = minimiser(model, num_classes=3, per_class=4, lambda_w=lambda_w, lambda_h=lambda_h)
-    assert point.certificate.holds(), point.certificate
+    assert point.optimality.holds(), point.optimality
     assert point.collapsed == (lambda_w < 1e10)
     level = np.sqrt(lambda_w) * np.sqrt(lambda_h)
     # hong2025's formulas where λ is far below the threshold; √(nK(K−1)) = √24 here, √n K = 6.
@@ -215,10 +215,10 @@ def test_predicted_metrics_are_those_of_the_constructed_point(model):
 
 
 def test_a_certificate_needs_both_of_its_conditions():
-    assert Certificate(-1e-14, 1e-14, 1.0).holds()
-    assert not Certificate(-1e-3, 0.0, 1.0).holds()
-    assert not Certificate(0.0, 1e-3, 1.0).holds()
-    assert Certificate(-1e-3, 1e-3, 1.0).holds(tolerance=1e-2)
+    assert Optimality(-1e-14, 1e-14, 1.0).holds()
+    assert not Optimality(-1e-3, 0.0, 1.0).holds()
+    assert not Optimality(0.0, 1e-3, 1.0).holds()
+    assert Optimality(-1e-3, 1e-3, 1.0).holds(tolerance=1e-2)
 
 
 def test_a_point_beside_the_minimiser_is_refused_a_certificate():

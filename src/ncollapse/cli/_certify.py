@@ -27,7 +27,7 @@ from ncollapse.cli._output import (
     print_json,
 )
 from ncollapse.data import load_npz
-from ncollapse.geometry import simplex_etf
+from ncollapse.geometry import simplex_etf, unit_pair
 from ncollapse.theory import gordon_bound, phase_boundary, theorem5a_bound, union_bound
 
 ROW = "{:>12}  {:<11} {:<9} {:>10} {:>10} {:>9}  {}"
@@ -166,7 +166,7 @@ def _means(classes: int, angle: float | None, means: str) -> np.ndarray:
     if angle is not None:
         if classes != 2:
             raise ValueError(f"--angle is between two means, but --classes is {classes}")
-        return np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
+        return unit_pair(angle)
     shapes = {"orthogonal": np.eye, "simplex": simplex_etf}
     if means not in shapes:
         raise ValueError(f"--means must be orthogonal or simplex, but it is {means!r}")

@@ -71,7 +71,7 @@ from ncollapse.metrics.kernel import kernel_nc1, kernel_nc1_pinv
 from ncollapse.metrics.outliers import nc5, nci_scores, neco_scores
 from ncollapse.metrics.regression import RegressionCollapse, regression_collapse
 from ncollapse.metrics.squared_loss import SquaredLossSplit, squared_loss, squared_loss_split
-from ncollapse.metrics._frame import UndefinedMetricError
+from ncollapse.stats import UndefinedMetricError
 from ncollapse.metrics.registry import METRICS, PRESETS, Metric, metric, metric_table, preset_names
 from ncollapse.metrics._compute import compute, compute_or_explain
 from ncollapse.metrics._measure import Measurement, measure

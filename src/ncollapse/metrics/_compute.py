@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from ncollapse._arrays import host_view, in_double, is_array, like
 from ncollapse._checks import Array
-from ncollapse.metrics._frame import UndefinedMetricError, check_bias, matching_weight, weight_rows
+from ncollapse.metrics._frame import check_bias, matching_weight, weight_rows
 from ncollapse.metrics.registry import METRICS, preset_names
 from ncollapse.metrics.samples import SampleSummary
-from ncollapse.stats import ClassSummary
+from ncollapse.stats import ClassSummary, UndefinedMetricError
 
 
 def compute(

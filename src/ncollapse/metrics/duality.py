@@ -11,17 +11,10 @@ from array_api_compat import array_namespace, device
 
 from ncollapse._arrays import in_double, row_dots, to_numpy
 from ncollapse._checks import Array
-from ncollapse.metrics._frame import (
-    Frame,
-    centred_means,
-    check_bias,
-    matching_weight,
-    scalar,
-    uncentred_means,
-)
+from ncollapse.metrics._frame import check_bias, matching_weight
 from ncollapse.metrics.geometry import gram_distance, unit_frame
 from ncollapse.metrics.registry import metric
-from ncollapse.stats import ClassSummary
+from ncollapse.stats import ClassSummary, Frame, scalar
 
 
 @metric(
@@ -32,7 +25,7 @@ from ncollapse.stats import ClassSummary
 def nc3_alignment(summary: ClassSummary, weight: Array | Frame) -> float:
     """‖WM̄ᵀ/‖WM̄ᵀ‖_F − C_K/√(K−1)‖_F, uncentred means (hong2025 (3.3))."""
     with in_double(summary.means):
-        return gram_distance(matching_weight(summary, weight), uncentred_means(summary), "etf")
+        return gram_distance(matching_weight(summary, weight), summary.uncentred, "etf")
 
 
 @metric(
@@ -46,7 +39,7 @@ def nc3_alignment_centred(summary: ClassSummary, weight: Array | Frame) -> float
     Moving all features by one vector changes `nc3_alignment` but not this.
     """
     with in_double(summary.means):
-        return gram_distance(matching_weight(summary, weight), centred_means(summary), "etf")
+        return gram_distance(matching_weight(summary, weight), summary.centred, "etf")
 
 
 @metric(
@@ -61,7 +54,7 @@ def nc3_duality(summary: ClassSummary, weight: Array | Frame) -> float:
     `nc3_projected_directions` leaves the lengths of the means out.
     """
     with in_double(summary.means):
-        return _frobenius_distance(matching_weight(summary, weight), centred_means(summary))
+        return _frobenius_distance(matching_weight(summary, weight), summary.centred)
 
 
 @metric(
@@ -79,7 +72,7 @@ def nc3_projected_directions(summary: ClassSummary, weight: Array | Frame) -> fl
     """
     with in_double(summary.means):
         rows = matching_weight(summary, weight)
-        units = unit_frame(uncentred_means(summary))
+        units = unit_frame(summary.uncentred)
         rows.require_classes()
         rows.require_nonzero()
         xp = array_namespace(units.array)
@@ -101,7 +94,7 @@ def nc3_projected_directions(summary: ClassSummary, weight: Array | Frame) -> fl
 def nc3_average(summary: ClassSummary, weight: Array | Frame) -> float:
     """avg_k ‖unit(μ_k − μ_G) − unit(w_k)‖ (ji2022 §4)."""
     with in_double(summary.means):
-        rows, means = matching_weight(summary, weight), centred_means(summary)
+        rows, means = matching_weight(summary, weight), summary.centred
         rows.require_directions()
         means.require_directions()
         xp = array_namespace(summary.means)
@@ -137,7 +130,7 @@ def nc3_uniform(summary: ClassSummary, weight: Array | Frame) -> float:
 def class_cosines(summary: ClassSummary, weight: Array | Frame) -> np.ndarray:
     """cos(w_k, μ_k − μ_G) for every class with samples."""
     with in_double(summary.means):
-        rows, means = matching_weight(summary, weight), centred_means(summary)
+        rows, means = matching_weight(summary, weight), summary.centred
         rows.require_directions()
         means.require_directions()
         cosines = [
@@ -155,7 +148,7 @@ def nc3_principal_angle(summary: ClassSummary, weight: Array | Frame) -> float:
     between the smaller space and the larger one.
     """
     with in_double(summary.means):
-        rows, means = matching_weight(summary, weight), centred_means(summary)
+        rows, means = matching_weight(summary, weight), summary.centred
         rows.require_nonzero()
         means.require_nonzero()
         centred_rows = Frame(rows.array, rows.sum / rows.count, rows.name, rows.classes)

@@ -13,17 +13,9 @@ from array_api_compat import array_namespace
 
 from ncollapse._arrays import in_double, to_numpy
 from ncollapse._checks import Array
-from ncollapse.metrics._frame import (
-    Frame,
-    UndefinedMetricError,
-    centred_means,
-    scalar,
-    uncentred_means,
-    weight_rows,
-)
-from ncollapse.metrics._pairs import cosine_statistics, distance_statistics, riesz_energy
+from ncollapse.metrics._frame import weight_rows
 from ncollapse.metrics.registry import metric
-from ncollapse.stats import ClassSummary
+from ncollapse.stats import ClassSummary, Frame, UndefinedMetricError, scalar
 
 
 @metric(
@@ -33,7 +25,7 @@ from ncollapse.stats import ClassSummary
 def nc2_equinorm_means(summary: ClassSummary) -> float:
     """std_k/avg_k of ‖μ_k − μ_G‖, population standard deviation (papyan2020; ji2022 §4)."""
     with in_double(summary.means):
-        return _equinorm(centred_means(summary))
+        return _equinorm(summary.centred)
 
 
 @metric(
@@ -57,7 +49,7 @@ def nc2_equiangular_means(summary: ClassSummary) -> float:
     §4).
     """
     with in_double(summary.means):
-        return cosine_statistics(centred_means(summary)).deviation
+        return summary.centred.cosines.deviation
 
 
 @metric(
@@ -69,7 +61,7 @@ def nc2_equiangular_weight(weight: Array | Frame) -> float:
     """avg_{k≠l} |cos(w_k, w_l) + 1/(K−1)|, the modulus inside (papyan2020; ji2022 §4)."""
     frame = weight_rows(weight)
     with in_double(frame.array):
-        return cosine_statistics(frame).deviation
+        return frame.cosines.deviation
 
 
 @metric("largest |cosine| between centred means; 1/(K-1) is the least", collapsed=None)
@@ -78,7 +70,7 @@ def nc2_coherence_means(summary: ClassSummary) -> float:
     bound).
     """
     with in_double(summary.means):
-        return cosine_statistics(centred_means(summary)).coherence
+        return summary.centred.cosines.coherence
 
 
 @metric(
@@ -90,13 +82,13 @@ def nc2_coherence_weight(weight: Array | Frame) -> float:
     """max_{k≠l} |cos(w_k, w_l)|."""
     frame = weight_rows(weight)
     with in_double(frame.array):
-        return cosine_statistics(frame).coherence
+        return frame.cosines.coherence
 
 
 def closest_pair(summary: ClassSummary) -> tuple[tuple[int, int], float]:
     """The pair of class indices whose centred means have the largest cosine, and that cosine."""
     with in_double(summary.means):
-        pairs = cosine_statistics(centred_means(summary))
+        pairs = summary.centred.cosines
         return pairs.closest, pairs.closest_cosine
 
 
@@ -107,11 +99,11 @@ def minority_collapse_angle(summary_or_weight: ClassSummary | Array | Frame) -> 
     For a `ClassSummary`: of centred class means; for a weight: of its rows.
     """
     if isinstance(summary_or_weight, ClassSummary):
-        frame = centred_means(summary_or_weight)
+        frame = summary_or_weight.centred
     else:
         frame = weight_rows(summary_or_weight)
     with in_double(frame.array):
-        closest = cosine_statistics(frame).closest
+        closest = frame.cosines.closest
         left, right = (frame.classes.index(k) for k in closest)
         xp = array_namespace(frame.array)
         a, b = (frame.rows(slice(k, k + 1)) / frame.norms[k] for k in (left, right))
@@ -123,7 +115,7 @@ def minority_collapse_angle(summary_or_weight: ClassSummary | Array | Frame) -> 
 def nc2_etf_means(summary: ClassSummary) -> float:
     """‖G/‖G‖_F − C_K/√(K−1)‖_F, G the Gram matrix of the centred means (Zhu 2021)."""
     with in_double(summary.means):
-        frame = centred_means(summary)
+        frame = summary.centred
         return gram_distance(frame, frame, "etf")
 
 
@@ -131,7 +123,7 @@ def nc2_etf_means(summary: ClassSummary) -> float:
 def nc2_etf_uncentred_means(summary: ClassSummary) -> float:
     """‖G/‖G‖_F − C_K/√(K−1)‖_F, G the Gram matrix of the uncentred means."""
     with in_double(summary.means):
-        frame = uncentred_means(summary)
+        frame = summary.uncentred
         return gram_distance(frame, frame, "etf")
 
 
@@ -155,7 +147,7 @@ def nc2_etf_weight(weight: Array | Frame) -> float:
 def nc2_orthogonal_means(summary: ClassSummary) -> float:
     """‖G/‖G‖_F − I/√K‖_F, G the Gram matrix of the uncentred means (hong2025 (3.3) ``NC_{2,H̄}``)."""
     with in_double(summary.means):
-        frame = uncentred_means(summary)
+        frame = summary.uncentred
         return gram_distance(frame, frame, "orthogonal")
 
 
@@ -163,7 +155,7 @@ def nc2_orthogonal_means(summary: ClassSummary) -> float:
 def nc2_orthogonal_directions(summary: ClassSummary) -> float:
     """The same for the unit vectors μ_k/‖μ_k‖, whose lengths do not matter (min2025, claim 2)."""
     with in_double(summary.means):
-        frame = unit_frame(uncentred_means(summary))
+        frame = unit_frame(summary.uncentred)
         return gram_distance(frame, frame, "orthogonal")
 
 
@@ -177,7 +169,7 @@ def nc2_negative_part(summary: ClassSummary) -> float:
     claim 2).
     """
     with in_double(summary.means):
-        frame = unit_frame(uncentred_means(summary))
+        frame = unit_frame(summary.uncentred)
         xp = array_namespace(frame.array)
         total = 0.0
         for tile in frame.tiles():
@@ -194,7 +186,7 @@ def nc2_nearest_etf_means(summary: ClassSummary) -> float:
     values. For D < K − 1 no simplex ETF fits in R^D, and the distance is to those of R^{K−1}.
     """
     with in_double(summary.means):
-        frame = centred_means(summary)
+        frame = summary.centred
         frame.require_classes()
         singular = singular_values(frame)[: frame.count - 1] / frame.frobenius
         target = 1 / (frame.count - 1) ** 0.5
@@ -214,14 +206,14 @@ def gnc2_log(summary: ClassSummary) -> float:
     directions coincide.
     """
     with in_double(summary.means):
-        return _finite_log(centred_means(summary))[0]
+        return _finite_log(summary.centred)[0]
 
 
 @metric("spread of the log kernel over pairs; 0: all pairs equally far", presets=("wu2024",))
 def gnc2_log_spread(summary: ClassSummary) -> float:
     """Standard deviation over pairs of log 1/‖u_k − u_l‖: 0 for a simplex ETF (wu2024, GNC2)."""
     with in_double(summary.means):
-        return _finite_log(centred_means(summary))[1]
+        return _finite_log(summary.centred)[1]
 
 
 @metric(
@@ -232,14 +224,14 @@ def gnc2_log_spread(summary: ClassSummary) -> float:
 def gnc2_distance(summary: ClassSummary) -> float:
     """avg_{k≠l} ‖u_k − u_l‖, the distance kernel with its sign turned (Liu 2023)."""
     with in_double(summary.means):
-        return distance_statistics(centred_means(summary)).distance_mean
+        return summary.centred.distances.distance_mean
 
 
 @metric("relative spread of those distances; 0: all pairs equally far", presets=("wu2024",))
 def gnc2_distance_spread(summary: ClassSummary) -> float:
     """std/avg over pairs of ‖u_k − u_l‖: 0 for a simplex ETF."""
     with in_double(summary.means):
-        pairs = distance_statistics(centred_means(summary))
+        pairs = summary.centred.distances
         if not pairs.distance_mean > 0:
             raise UndefinedMetricError("centred class means: all directions coincide")
         return pairs.distance_std / pairs.distance_mean
@@ -253,7 +245,7 @@ def gnc2_riesz(summary: ClassSummary, exponent: float = 1.0) -> float:
     Undefined when two directions coincide and s > 0.
     """
     with in_double(summary.means):
-        return riesz_energy(centred_means(summary), exponent)
+        return _riesz_energy(summary.centred, exponent)
 
 
 def singular_values(frame: Frame) -> np.ndarray:
@@ -314,7 +306,35 @@ def _equinorm(frame: Frame) -> float:
 
 
 def _finite_log(frame: Frame) -> tuple[float, float]:
-    pairs = distance_statistics(frame)
+    pairs = frame.distances
     if pairs.log_mean is None or pairs.log_std is None:
         raise UndefinedMetricError(f"{frame.name}: two directions coincide, log 1/0 is infinite")
     return pairs.log_mean, pairs.log_std
+
+
+def _riesz_energy(frame: Frame, exponent: float) -> float:
+    """(1/s) log avg_{k≠l} ‖u_k − u_l‖^{−s}, by log-sum-exp: any exponent s ≠ 0 without overflow."""
+    if not np.isfinite(exponent) or exponent == 0:
+        raise ValueError(f"exponent must be finite and not zero, but it is {exponent!r}")
+    frame.require_classes()
+    frame.require_directions()
+    xp = array_namespace(frame.array)
+    largest, total = -np.inf, 0.0
+    for squares, mask in frame.unit_pairs():
+        above = mask > 0
+        if exponent > 0 and bool(xp.any(above & (squares <= 0))):
+            raise UndefinedMetricError(
+                f"{frame.name}: two directions coincide, the energy is infinite"
+            )
+        usable = above & (squares > 0)
+        power = -exponent / 2 * xp.log(xp.where(usable, squares, xp.ones_like(squares)))
+        power = xp.where(usable, power, xp.full_like(power, -np.inf))
+        peak = max(largest, scalar(xp.max(power)))
+        if peak == -np.inf:
+            continue
+        total = total * np.exp(largest - peak) + scalar(xp.sum(xp.exp(power - peak)))
+        largest = peak
+    if total == 0:
+        raise UndefinedMetricError(f"{frame.name}: all directions coincide")
+    pairs = frame.count * (frame.count - 1) / 2
+    return float((largest + np.log(total / pairs)) / exponent)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ncollapse._checks import check_labels, check_matrix
-from ncollapse.metrics._frame import UndefinedMetricError
+from ncollapse.stats import UndefinedMetricError
 
 
 def kernel_nc1(gram: Any, labels: Any) -> float:

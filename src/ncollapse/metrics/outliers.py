@@ -6,15 +6,9 @@ from array_api_compat import array_namespace
 
 from ncollapse._arrays import double, in_double, like, working
 from ncollapse._checks import Array, check_features, check_finite
-from ncollapse.metrics._frame import (
-    UndefinedMetricError,
-    check_bias,
-    matching_weight,
-    scalar,
-    uncentred_means,
-)
+from ncollapse.metrics._frame import check_bias, matching_weight
 from ncollapse.metrics.variability import total_factor, weighted_means
-from ncollapse.stats import ClassSummary
+from ncollapse.stats import ClassSummary, UndefinedMetricError, scalar
 
 
 def nc5(summary: ClassSummary, outlier_mean: Array) -> float:
@@ -36,7 +30,7 @@ def nc5(summary: ClassSummary, outlier_mean: Array) -> float:
         norm = scalar(xp.linalg.vector_norm(other))
         if norm == 0:
             raise UndefinedMetricError("outlier_mean is zero and has no direction")
-        means = uncentred_means(summary)
+        means = summary.uncentred
         means.require_directions()
         total = 0.0
         for tile in means.tiles():

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from ncollapse._checks import check_matrix
-from ncollapse.metrics._frame import UndefinedMetricError
+from ncollapse.stats import UndefinedMetricError
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from ncollapse._arrays import (
 )
 from ncollapse._checks import Array, check_features, check_finite
 from ncollapse._labels import class_indices, label_vector
-from ncollapse.metrics._frame import UndefinedMetricError, check_bias, matching_weight
+from ncollapse.metrics._frame import check_bias, matching_weight
 from ncollapse.metrics.registry import metric
-from ncollapse.stats import ClassSummary
+from ncollapse.stats import ClassSummary, UndefinedMetricError
 
 TILE_NUMBERS = 1 << 25
 """Logits and distances are computed for so many samples × classes at a time."""

@@ -6,11 +6,10 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from ncollapse._arrays import in_double, to_numpy
-from ncollapse.metrics._frame import UndefinedMetricError, centred_means
 from ncollapse.metrics.geometry import singular_values
 from ncollapse.metrics.registry import metric
 from ncollapse.metrics.variability import total_factor, weighted_means
-from ncollapse.stats import ClassSummary
+from ncollapse.stats import ClassSummary, UndefinedMetricError
 
 
 @metric("effective number of directions of the centred means; K-1 for a simplex", collapsed=None)
@@ -44,7 +43,7 @@ def nuclear_rank_means(summary: ClassSummary) -> float:
 def numerical_rank_means(summary: ClassSummary) -> float:
     """Singular values of the centred means above max(K, D)·eps of the largest, in float64."""
     with in_double(summary.means):
-        frame = centred_means(summary)
+        frame = summary.centred
         singular = singular_values(frame)
         size = max(frame.count, frame.dim)
     # From a Gram matrix (K > D) singular values are known to √eps only.
@@ -67,7 +66,7 @@ def stable_rank_features(summary: ClassSummary) -> float:
 
 def _means(summary: ClassSummary) -> np.ndarray:
     with in_double(summary.means):
-        return singular_values(centred_means(summary))
+        return singular_values(summary.centred)
 
 
 def _features(summary: ClassSummary) -> np.ndarray:

@@ -9,14 +9,8 @@ from array_api_compat import array_namespace
 
 from ncollapse._arrays import double, in_double, to_numpy
 from ncollapse._checks import Array, check_positive
-from ncollapse.metrics._frame import (
-    Frame,
-    UndefinedMetricError,
-    check_bias,
-    matching_weight,
-    scalar,
-)
-from ncollapse.stats import ClassSummary
+from ncollapse.metrics._frame import check_bias, matching_weight
+from ncollapse.stats import ClassSummary, Frame, UndefinedMetricError, scalar
 
 
 @dataclass(frozen=True)

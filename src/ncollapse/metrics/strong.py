@@ -7,17 +7,10 @@ from array_api_compat import array_namespace
 
 from ncollapse._arrays import in_double, to_numpy
 from ncollapse._checks import Array
-from ncollapse.metrics._frame import (
-    Frame,
-    UndefinedMetricError,
-    check_bias,
-    matching_weight,
-    scalar,
-    uncentred_means,
-)
+from ncollapse.metrics._frame import check_bias, matching_weight
 from ncollapse.metrics.registry import metric
 from ncollapse.metrics.variability import within_trace
-from ncollapse.stats import ClassSummary
+from ncollapse.stats import ClassSummary, Frame, UndefinedMetricError, scalar
 
 
 @metric(
@@ -56,7 +49,7 @@ def snc2(summary: ClassSummary, weight: Array | Frame) -> float:
     """
     with in_double(summary.means):
         size = _class_size(summary)
-        rows, means = matching_weight(summary, weight), uncentred_means(summary)
+        rows, means = matching_weight(summary, weight), summary.uncentred
         xp = array_namespace(summary.means)
         within = within_trace(summary) * rows.count
         whole = within + means.frobenius**2

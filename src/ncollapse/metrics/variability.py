@@ -13,10 +13,8 @@ from array_api_compat import array_namespace
 
 from ncollapse._arrays import double, in_double, to_numpy
 from ncollapse._checks import Array
-from ncollapse.metrics._frame import Frame, UndefinedMetricError, centred_means, scalar
-from ncollapse.metrics._pairs import squared_distances
 from ncollapse.metrics.registry import metric
-from ncollapse.stats import ClassSummary, Scatter
+from ncollapse.stats import ClassSummary, Frame, Scatter, UndefinedMetricError, scalar
 
 RANK_TOLERANCE = 4 * np.finfo(np.float64).eps
 
@@ -36,7 +34,7 @@ def nc1_pinv(summary: ClassSummary) -> float:
     Undefined when all class means coincide (one class included).
     """
     with in_double(summary.means):
-        return _trace_ratio(summary, centred_means(summary))
+        return _trace_ratio(summary, summary.centred)
 
 
 @metric("nc1_pinv with classes weighted by size; 0 is collapse")
@@ -66,7 +64,7 @@ def nc1_quotient(summary: ClassSummary) -> float:
     coincide.
     """
     with in_double(summary.means):
-        frame = centred_means(summary)
+        frame = summary.centred
         frame.require_nonzero()
         return within_trace(summary) * frame.count / frame.frobenius**2
 
@@ -101,12 +99,12 @@ def cdnv(summary: ClassSummary) -> float:
 def cdnv_pairs(summary: ClassSummary) -> tuple[float, tuple[int, int], float]:
     """The average of `cdnv`, the pair of class indices with the largest value, and that value."""
     with in_double(summary.means):
-        frame = centred_means(summary)
+        frame = summary.centred
         frame.require_classes()
         variances = summary.occupied_rows(summary.class_variances)
         xp = array_namespace(variances)
         total, worst, pair = 0.0, -1.0, (0, 1)
-        for squares, mask, left, right in squared_distances(frame):
+        for squares, mask, left, right in frame.squared_distances():
             if bool(xp.any((squares <= 0) & (mask > 0))):
                 i, j = np.argwhere(to_numpy((squares <= 0) & (mask > 0)))[0]
                 names = frame.classes[left.start + i], frame.classes[right.start + j]
@@ -250,7 +248,7 @@ def breakdown(summary: ClassSummary) -> list[dict[str, Any]]:
     centred mean.
     """
     with in_double(summary.means):
-        norms = to_numpy(centred_means(summary).norms)
+        norms = to_numpy(summary.centred.norms)
         columns = [
             to_numpy(array)
             for array in (summary.counts, summary.class_variances, summary.class_directional)

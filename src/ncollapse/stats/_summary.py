@@ -12,6 +12,7 @@ from array_api_compat import array_namespace
 
 from ncollapse._arrays import in_double, is_array, like, to_numpy
 from ncollapse._checks import Array
+from ncollapse.stats._frame import Frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +113,19 @@ class ClassSummary:
         """Uncentred means of the classes that have samples, ``(K', D)``."""
         with in_double(self.means):
             return self.occupied_rows(self.means)
+
+    @cached_property
+    def centred(self) -> Frame:
+        """μ_k − μ_G of the classes with samples."""
+        return self._frame(self.global_mean, "centred class means")
+
+    @cached_property
+    def uncentred(self) -> Frame:
+        """μ_k of the classes with samples."""
+        return self._frame(None, "class means")
+
+    def _frame(self, offset: Array | None, name: str) -> Frame:
+        return Frame(self.occupied_means, offset, name, tuple(int(k) for k in self.occupied))
 
     def converted(self, change: Callable[[Array], Array]) -> ClassSummary:
         """The same summary with ``change`` applied to every array; itself where that changes

@@ -25,7 +25,7 @@ MODELS = ("upfm-ce", "upfm-l2")
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Optimality:
     """Evidence that a collapsed point minimises the model over every W and every H ≥ 0.
 
     With Z, U, V standing for WHᵀ, WWᵀ, HHᵀ (in our orientation) the model relaxes to a convex
@@ -78,7 +78,7 @@ class Minimiser:
     risk: float
     threshold: float
     metrics: dict[str, float]
-    certificate: Certificate
+    optimality: Optimality
 
     @property
     def collapsed(self) -> bool:
@@ -120,10 +120,10 @@ class Minimiser:
         return weight, np.repeat(means, self.per_class, axis=0)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready fields, with the certificate's smallest eigenvalue beside the certificate."""
+        """JSON-ready fields, with the smallest eigenvalue of its `Optimality` beside that."""
         fields = asdict(self)
         fields["collapsed"] = self.collapsed
-        fields["smallest_eigenvalue"] = self.certificate.smallest_eigenvalue
+        fields["smallest_eigenvalue"] = self.optimality.smallest_eigenvalue
         return fields
 
 
@@ -167,7 +167,7 @@ def minimiser(
         risk=risk,
         threshold=threshold,
         metrics=_predicted_metrics(model, num_classes) if a > 0.0 else {},
-        certificate=_certificate(model, num_classes, per_class, lambda_w, lambda_h, a, b),
+        optimality=_optimality(model, num_classes, per_class, lambda_w, lambda_h, a, b),
     )
 
 
@@ -186,7 +186,7 @@ def collapse_threshold(model: str, *, num_classes: int, per_class: int) -> float
 
 
 def dual_matrix(point: Minimiser) -> np.ndarray:
-    """The multiplier S of :class:`Certificate` as a dense ``(K + N, K + N)`` matrix.
+    """The multiplier S of :class:`Optimality` as a dense ``(K + N, K + N)`` matrix.
 
     S = ½ [[λ_W I, G], [Gᵀ, λ_H I − B]], G the derivative of the data term with respect to the
     logits and B = t (J_K − I_K) ⊗ J_n, with t = λ_H/(n(K−1)) for upfm-ce (hong2025 (4.4)) and
@@ -260,7 +260,7 @@ def _multipliers(
     return coupling, lambda_h / unit / pairs
 
 
-def _certificate(
+def _optimality(
     model: str,
     num_classes: int,
     per_class: int,
@@ -268,7 +268,7 @@ def _certificate(
     lambda_h: float,
     a: float,
     b: float,
-) -> Certificate:
+) -> Optimality:
     """S splits into 2×2 blocks over (W, class means): centred classes, the constant, the rest.
 
     The rest are deviations inside a class, where S is λ_H/2 and Q is 0. S is taken relative to
@@ -302,7 +302,7 @@ def _certificate(
             dual += count * float(np.sum(block**2))
             primal += count * float(np.sum(square**2))
         complementarity = math.sqrt(product / (dual * primal))
-    return Certificate(
+    return Optimality(
         smallest_eigenvalue=scale * float(eigenvalues.min()),
         complementarity=complementarity,
         largest_eigenvalue=scale * float(eigenvalues.max()),
