@@ -118,6 +118,20 @@ CERTIFICATES = (
         lambda result: result.feasible["twice"],
         Wrong("from d = n + 1 on", measure=lambda result: result.feasible["short_of_twice"]),
     ),
+    _certificate(
+        "unequal-boundary",
+        "Remark after Theorem 5",
+        "shares of draws, classes of 80 and 240, on which the first can collapse 15 % beyond the "
+        "exact boundary for their sizes, and 15 % short of it",
+        "ours, Gaussian comparison: checked, limit of large n",
+        relation=Relation.EQUAL,
+        expected=np.array([1.0, 0.0]),
+        measure=lambda result: np.array(result.unequal[:2]),
+        wrong=Wrong(
+            "the boundary of equal classes",
+            measure=lambda result: np.array([result.unequal[2], 0.0]),
+        ),
+    ),
     *_built("definition1", "Definition 1, (2.4), (2.12)", "the two-layer network", "two_layers"),
     _share(
         "theorem6-two-layers",

@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from ncollapse.certify import Direction, certify, random_layer
+from ncollapse.certify import Direction, certify, decide, random_layer
 from ncollapse.data.synthetic import gaussian_mixture
 from ncollapse.geometry import unit_pair, unit_rows
 from ncollapse.metrics import measure
+from ncollapse.theory.boundary import phase_boundary
 from ncollapse.theory.minimisers import Minimiser, minimiser
 from ncollapse.theory.random_features import MEAN_FEATURE, random_feature_kernel
 
 COUNT = 6
 """Samples of each class."""
+UNEQUAL, ASIDE = (80, 240), 0.15
+"""Class sizes of a mixture, and how far from the exact boundary it is drawn, as a share."""
 LAMBDA_W, LAMBDA_H = 4e-3, 1e-3
 METRICS = ("nc1_pinv", "nc2_orthogonal_means", "nc2_etf_weight", "nc3_alignment")
 """(3.2) and (3.3)."""
@@ -49,6 +52,9 @@ class Constructions:
     feasible, infeasible, cited
         For each kind of data of `KINDS`: share of draws proven feasible, proven infeasible, and
         with a class for which the part of Theorem 3 named after the kind is the reason.
+    unequal
+        Share of draws of a mixture of `UNEQUAL` classes on which the first is feasible: beyond the
+        exact boundary, short of it, and beyond that of equal classes.
     two_layers, three_layers
         Networks on data of a Gaussian mixture, and on points of a sphere.
     sphere_feasible
@@ -66,6 +72,7 @@ class Constructions:
     feasible: dict[str, float]
     infeasible: dict[str, float]
     cited: dict[str, float]
+    unequal: tuple[float, float, float]
     two_layers: Built
     three_layers: Built
     sphere_feasible: float
@@ -81,6 +88,7 @@ class Constructions:
             "feasible": self.feasible,
             "infeasible": self.infeasible,
             "cited": self.cited,
+            "unequal": list(self.unequal),
             "risk": [self.two_layers.risk, self.three_layers.risk],
             "least_risk": [self.two_layers.least, self.three_layers.least],
             "metrics": [self.two_layers.metrics, self.three_layers.metrics],
@@ -171,6 +179,7 @@ def compute(*, draws: int, points: int, features: int, seed: int) -> Constructio
             name: float(np.mean([any(c.theorem == part for c in row.classes) for row in rows]))
             for (name, rows), (_, part) in zip(verdicts.items(), KINDS.values(), strict=True)
         },
+        unequal=_unequal_shares(draws, seed),
         two_layers=build(mixture.inputs, mixture.labels),
         three_layers=build(hidden, labels),
         sphere_feasible=_share([certify(*sample) for sample in spheres], "feasible"),
@@ -234,6 +243,21 @@ def _least(labels: np.ndarray, strength: float = 1.0) -> Minimiser:
         lambda_w=strength * LAMBDA_W,
         lambda_h=strength * LAMBDA_H,
     )
+
+
+def _unequal_shares(draws: int, seed: int) -> tuple[float, float, float]:
+    means = unit_pair(np.pi / 2)
+    exact = float(phase_boundary(means, 1.0, UNEQUAL).ratio)
+    equal = float(phase_boundary(means, 1.0).ratio)
+
+    def share(ratio: float) -> float:
+        samples = [
+            gaussian_mixture(means, UNEQUAL, 1.0, round(ratio * UNEQUAL[0]), seed + draw)
+            for draw in range(draws)
+        ]
+        return float(np.mean([bool(decide(*map(d.of_class, (0, 1))).feasible) for d in samples]))
+
+    return share((1 + ASIDE) * exact), share((1 - ASIDE) * exact), share((1 + ASIDE) * equal)
 
 
 def _share(certificates: list[Any], verdict: str) -> float:

@@ -89,8 +89,11 @@ STATEMENTS = (
     Statement("Theorem 5(c)", "d ≥ Kn suffices", _of("certificates", "theorem3b")),
     Statement(
         "Remark after Theorem 5",
-        "unequal classes shift the minimiser",
-        _of("optimality", "unequal-risk", "unequal-margins"),
+        "the results extend to unequal classes, which shift the minimiser",
+        (
+            *_of("certificates", "unequal-boundary"),
+            *_of("optimality", "unequal-risk", "unequal-margins"),
+        ),
     ),
     Statement(
         "Theorem 6, (2.18)",
@@ -208,7 +211,11 @@ STATEMENTS = (
     Statement(
         "ours: exact boundary",
         "the d/n at which collapse becomes possible, for large n",
-        (*_of("figure1", "boundary", "noise"), *_of("figure2", "boundary", "noise")),
+        (
+            *_of("figure1", "boundary", "noise"),
+            *_of("figure2", "boundary", "noise"),
+            *_of("certificates", "unequal-boundary"),
+        ),
     ),
     Statement(
         "ours: best error",
