@@ -128,7 +128,7 @@ def _kernels(result: Figure2) -> np.ndarray:
 
 
 def _row(name: str, statement: str, says: str, **rest: Any) -> Claim:
-    given = {"experiment": "ji2022.figure2", "source": f"ji2022 {statement}"} | rest
+    given: dict[str, Any] = {"experiment": "ji2022.figure2", "source": f"ji2022 {statement}"} | rest
     return Claim(id=f"ji2022.figure2.{name}", statement=statement, says=says, **given)
 
 
