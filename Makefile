@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 SETUP := pyproject.toml constraints.txt
 OUT ?= demo-report
 
-.PHONY: demo test lint docs bench packaging clean
+.PHONY: demo test lint docs ledger bench packaging clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/ncollapse demo --out $(OUT)
@@ -21,6 +21,9 @@ lint: $(VENV)/.lint
 
 docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict
+
+ledger: $(VENV)/.test
+	$(BIN)/ncollapse ledger --html docs/ledger-quick.html
 
 bench: $(VENV)/.bench
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

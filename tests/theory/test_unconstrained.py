@@ -175,8 +175,9 @@ def test_points_of_the_subspace_have_a_bias_only_when_asked():
     assert on_invariant_subspace(weight, 2, 0.3).bias.tolist() == [0.3, 0.3, 0.3]
 
 
-def test_logistic_values_rest_at_zero_and_end_at_the_quarter_power():
-    values = logistic_singular_values(np.array([0.0, 1e-3, 1.0, 3.0]), 16, 50.0)
+@pytest.mark.parametrize("time", [50.0, 1e3])
+def test_logistic_values_rest_at_zero_and_end_at_the_quarter_power(time):
+    values = logistic_singular_values(np.array([0.0, 1e-3, 1.0, 3.0]), 16, time)
     np.testing.assert_allclose(values, [0.0, 2.0, 2.0, 2.0], rtol=1e-12)
 
 

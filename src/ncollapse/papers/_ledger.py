@@ -44,14 +44,20 @@ def build_ledger(
 ) -> Ledger:
     """Every claim of ``experiments``: those without a stored result in ``folder`` are run."""
     prepare_folder(folder)
+    # digests first: a file that is changed while experiments run belongs to none of them
+    stores = [
+        folder / f"{experiment.name}-{scale}-{_digest(experiment, scale)[:16]}"
+        for experiment in experiments
+    ]
     rows = []
-    for place, experiment in enumerate(experiments, start=1):
+    for place, (experiment, store) in enumerate(zip(experiments, stores, strict=True), start=1):
 
         def tell(state: str, name: str = experiment.name, place: int = place) -> None:
             if on_progress is not None:
                 on_progress(name, place, len(experiments), state)
 
-        judged = _judge(experiment, scale, folder, tell)
+        with _whole_or_interrupted():
+            judged = _judge(experiment, scale, store, tell)
         rows += [
             Row(
                 experiment.name.partition(".")[0],
@@ -74,21 +80,17 @@ class _Judged:
     seconds: float | None = None
 
 
-def _judge(
-    experiment: Experiment, scale: str, folder: Path, tell: Callable[[str], None]
-) -> _Judged:
+def _judge(experiment: Experiment, scale: str, store: Path, tell: Callable[[str], None]) -> _Judged:
     """From the store, or by running the experiment; what went wrong in it is not stored."""
-    place = folder / f"{experiment.name}-{scale}-{_digest(experiment, scale)[:16]}"
-    kept = _read(place, experiment.claims)
+    kept = _read(store, experiment.claims)
     if kept is not None:
         tell("stored")
         return kept
     tell("running")
-    place.mkdir(exist_ok=True)
+    store.mkdir(exist_ok=True)
     start = time.perf_counter()
     try:
-        with _whole_or_interrupted():
-            result = experiment.at(scale, place)
+        result = experiment.at(scale, store)
     except Exception as error:
         reason = _sentence(error)
         tell(f"failed: {reason}")
@@ -97,7 +99,7 @@ def _judge(
     verdicts = tuple(_attempt(claim, result, errors) for claim in experiment.claims)
     judged = _Judged(verdicts, time.perf_counter() - start)
     if not errors:
-        _write(place, judged)
+        _write(store, judged)
     tell(f"{judged.seconds:.1f} s" + "".join(f"; {error}" for error in errors))
     return judged
 
@@ -168,10 +170,10 @@ def _digest(experiment: Experiment, scale: str) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
-def _read(place: Path, claims: Sequence[Claim]) -> _Judged | None:
+def _read(store: Path, claims: Sequence[Claim]) -> _Judged | None:
     """What `_write` left; None where there is nothing, or a file that is not whole."""
     try:
-        record = json.loads((place / "verdicts.json").read_text(encoding="utf-8"))
+        record = json.loads((store / "verdicts.json").read_text(encoding="utf-8"))
         judged = _Judged(
             tuple(Verdict(**verdict) for verdict in record["verdicts"]), record["seconds"]
         )
@@ -181,8 +183,8 @@ def _read(place: Path, claims: Sequence[Claim]) -> _Judged | None:
     return judged if ids == [claim.id for claim in claims] else None
 
 
-def _write(place: Path, judged: _Judged) -> None:
+def _write(store: Path, judged: _Judged) -> None:
     """Complete under another name first: at any moment there is all of it or nothing."""
-    unfinished = place / f"verdicts.{uuid.uuid4().hex}.part"
+    unfinished = store / f"verdicts.{uuid.uuid4().hex}.part"
     unfinished.write_text(json.dumps(asdict(judged)), encoding="utf-8")
-    os.replace(unfinished, place / "verdicts.json")
+    os.replace(unfinished, store / "verdicts.json")

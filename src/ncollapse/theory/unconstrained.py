@@ -133,7 +133,8 @@ def logistic_singular_values(singular: np.ndarray, per_class: int, time: float) 
     root = math.sqrt(per_class)
     squares = np.asarray(singular, dtype=float) ** 2
     decay = math.exp(-2.0 * root * time)
-    return np.sqrt(root * squares / (squares + (root - squares) * decay))
+    below = squares + (root - squares) * decay
+    return np.sqrt(root * squares / np.where(squares > 0, below, 1.0))  # e^{−2√n t} underflows
 
 
 def small_start_limit(weight: np.ndarray, features: np.ndarray) -> np.ndarray:

@@ -89,6 +89,11 @@ def _turning(result: Figure2) -> np.ndarray | Missing:
     return np.sqrt(defect * (1.0 + cosine)) / cosine
 
 
+def _inverse_margins(result: Figure2) -> np.ndarray:
+    """1/q_min at the steps where L < log 2."""
+    return 1.0 / result.run.observations["margin"][-_smoothed(result).size :]
+
+
 def _loss_power(result: Figure2) -> float:
     """p of L ∝ t^{−p}, over the last half of log(1/L)."""
     path = result.run
@@ -128,7 +133,7 @@ def _kernels(result: Figure2) -> np.ndarray:
 
 
 def _row(name: str, statement: str, says: str, **rest: Any) -> Claim:
-    given = {"experiment": "ji2022.figure2", "source": f"ji2022 {statement}"} | rest
+    given: dict[str, Any] = {"experiment": "ji2022.figure2", "source": f"ji2022 {statement}"} | rest
     return Claim(id=f"ji2022.figure2.{name}", statement=statement, says=says, **given)
 
 
@@ -203,7 +208,7 @@ LEMMAS = (
         measure=_turning,
         wrong=Wrong(
             "at most 1/q_min: the direction settles like the loss's logarithm",
-            expected=lambda r: 1.0 / _below(r, r.run.observations["margin"]),
+            expected=_inverse_margins,
         ),
     ),
     _row(

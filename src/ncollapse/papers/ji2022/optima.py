@@ -61,7 +61,7 @@ def _near(result: Solutions) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _row(name: str, statement: str, says: str, **rest: Any) -> Claim:
-    given = {"experiment": "ji2022.separation", "source": f"ji2022 {statement}"}
+    given: dict[str, Any] = {"experiment": "ji2022.separation", "source": f"ji2022 {statement}"}
     given |= {"relation": Relation.EQUAL} | rest
     return Claim(id=f"ji2022.separation.{name}", statement=statement, says=says, **given)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ncollapse.claims import Assumption, Claim, Missing, Relation, Wrong
 from ncollapse.geometry import centring_matrix, unit_rows
-from ncollapse.papers.min2025.network import Run, rank_error
+from ncollapse.papers.min2025.network import Run
 from ncollapse.papers.min2025.starts import STARTS
 
 _START = 1e3
@@ -171,6 +171,12 @@ def _norm_over_level(run: Run, place: int = -1) -> float | Missing:
     return float(rate * run.trajectory.norm[place] ** 2 / run.trajectory.log_inverse_loss[-1])
 
 
+def _singular_share(run: Run) -> float:
+    """Share of the sum of the inputs' singular values beyond the first K."""
+    singular = np.linalg.svd(run.data.inputs, compute_uv=False)
+    return float(singular[run.data.num_classes :].sum() / singular.sum())
+
+
 def _weights_alone(run: Run) -> float:
     """Change of ‖w_j‖² over the run, relative to ‖θ‖², as `conservation` measures the balance."""
     first, last = (np.sum(run.trajectory.snapshots["hidden"][i] ** 2, axis=1) for i in (0, -1))
@@ -178,7 +184,7 @@ def _weights_alone(run: Run) -> float:
 
 
 def _row(name: str, statement: str, says: str, **rest: Any) -> Claim:
-    given = {"source": f"min2025, {statement}", "relation": Relation.EQUAL}
+    given: dict[str, Any] = {"source": f"min2025, {statement}", "relation": Relation.EQUAL}
     given |= {"assumption": assumption, "experiment": "min2025.separable"} | rest
     return Claim(id=f"min2025.{name}", statement=statement, says=says, **given)
 
@@ -334,14 +340,10 @@ FIGURE = (
         relation=Relation.EQUAL,
         expected=0.61,
         tolerance=0.02,
-        measure=lambda run: rank_error(run.data.inputs, run.data.num_classes),
+        measure=lambda run: run.input_rank_error,
         wrong=Wrong(
             "singular values for their squares",
-            measure=lambda run: (
-                1.0
-                - np.linalg.svd(run.data.inputs)[1][:3].sum()
-                / np.linalg.svd(run.data.inputs)[1].sum()
-            ),
+            measure=_singular_share,
         ),
     ),
     Claim(

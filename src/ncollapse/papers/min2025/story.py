@@ -14,9 +14,9 @@ from ncollapse.papers.min2025.experiments import centred_by_class_means, digits,
 from ncollapse.papers.min2025.network import Progress, Run, run
 from ncollapse.papers.min2025.panels import output_groups
 
-SHARES = (0.05, 0.15, 0.35, 0.7)
+SHARES = (0.05, 0.2, 0.5)
 """Shares of the chosen digits that are exchanged for others in the second act."""
-_STEPS = 1500
+_STEPS = 500
 _SMALL, _FINE = 1e-6, 1e-4
 """Largest start and tolerance of the first act, where the theorem is to be seen exactly."""
 

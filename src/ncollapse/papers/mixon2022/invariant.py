@@ -158,7 +158,7 @@ def _slope_errors(result: Subspace, factor: float = 1.0) -> np.ndarray:
 
 
 def _row(name: str, statement: str, says: str, **rest: Any) -> Claim:
-    given = {"experiment": "mixon2022.subspace", "source": f"mixon2022 {statement}"}
+    given: dict[str, Any] = {"experiment": "mixon2022.subspace", "source": f"mixon2022 {statement}"}
     given |= {"relation": Relation.EQUAL, "expected": 0.0, "tolerance": _ROUNDING} | rest
     return Claim(id=f"mixon2022.subspace.{name}", statement=statement, says=says, **given)
 
