@@ -31,6 +31,7 @@ SMALL = {
     "hong2025.theorem8": {"trials": 10},
     "imbalance.batch_norm": TRAINED,
     "imbalance.depth": TRAINED,
+    "imbalance.minority": {"sizes": (4, 9), "epochs": 400, "steps": 200},
     "ji2022.example31": {},
     "ji2022.figure2": {"epochs": 2_000},
     "ji2022.rates": {},

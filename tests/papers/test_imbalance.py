@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ncollapse.papers.imbalance import nearly_orthogonal_classes, train_network
-from ncollapse.papers.imbalance.figures import batch_norm, depth
+from ncollapse.papers.imbalance.figures import batch_norm, depth, minority
 from ncollapse.theory.imbalance import class_directions, collapsed_network
 from ncollapse.theory.predict import predict
 
@@ -81,7 +81,14 @@ def test_training_ends_below_the_explicit_network():
     assert trained.value <= explicit.bound
 
 
+def test_the_smallest_classes_merge_below_the_threshold_alone(result_of):
+    found = result_of("imbalance.minority")
+    assert found.merging.tolist() == [True, False]
+    assert found.distances[0] < 0.02 < 0.5 < found.distances[1]
+    assert found.rescued > 0.5
+
+
 def test_figures_are_drawn(result_of, tmp_path):
-    for name, draw in (("depth", depth), ("batch_norm", batch_norm)):
+    for name, draw in (("depth", depth), ("batch_norm", batch_norm), ("minority", minority)):
         (path,) = draw(result_of(f"imbalance.{name}"), tmp_path)
         assert path.read_bytes()[:4] == b"\x89PNG"

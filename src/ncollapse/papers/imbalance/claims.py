@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ncollapse.claims import Claim, Relation, Wrong
+from ncollapse.claims import Claim, Missing, Relation, Wrong
 
 _WITHIN = 0.02
 _NEAR = 0.06
@@ -77,5 +77,45 @@ CLAIMS = (
         expected=_NEAR,
         measure=lambda result: result.distances("batch_norm"),
         wrong=Wrong("the balanced simplex", measure=lambda r: r.distances("balanced")),
+    ),
+    Claim(
+        id="imbalance.minority.merging",
+        experiment="imbalance.minority",
+        statement="minority collapse",
+        says="distance of the two smallest classes' means over the largest norm of a mean, at each "
+        "size",
+        source="convex program; 0.02 is ours",
+        relation=Relation.EQUAL,
+        expected=lambda result: result.predicted,
+        tolerance=_WITHIN,
+        measure=lambda result: result.distances,
+        wrong=Wrong("the program at half the decay", expected=lambda result: result.wrong),
+    ),
+    Claim(
+        id="imbalance.minority.threshold",
+        experiment="imbalance.minority",
+        statement="minority collapse",
+        says="largest distance among sizes that the threshold √n ≤ Nλ calls merging",
+        source="threshold; 0.02 is ours",
+        relation=Relation.AT_MOST,
+        expected=_WITHIN,
+        measure=lambda result: (
+            result.distances[result.merging].max()
+            if result.merging.any()
+            else Missing("no size is below the threshold")
+        ),
+        wrong=Wrong("every size merges", measure=lambda result: result.distances.max()),
+    ),
+    Claim(
+        id="imbalance.minority.rescue",
+        experiment="imbalance.minority",
+        statement="rescue weights",
+        says="the same distance at the least size, with class weights above the rescuing ones",
+        source="convex program with class weights; 0.02 is ours",
+        relation=Relation.EQUAL,
+        expected=lambda result: result.rescued_predicted,
+        tolerance=_WITHIN,
+        measure=lambda result: result.rescued,
+        wrong=Wrong("weights do not matter", expected=lambda result: result.predicted[0]),
     ),
 )

@@ -14,7 +14,7 @@ from ncollapse.papers.imbalance.networks import (
     train_network,
 )
 from ncollapse.theory.explain import explain
-from ncollapse.theory.imbalance import Explanation
+from ncollapse.theory.imbalance import Explanation, Prediction, collapse_threshold, rescue_weights
 from ncollapse.theory.predict import predict
 
 COUNTS = (48, 24, 10, 3)
@@ -165,7 +165,7 @@ def batch_norm(
         for seed in seeds:
             inputs, labels = nearly_orthogonal_classes(counts, DIM, SPREAD, seed)
             for features in ("nonnegative", "signed"):
-                options = {"weight_decay": weight_decay, "features": features}
+                options: dict[str, Any] = {"weight_decay": weight_decay, "features": features}
                 right = predict(counts, normalisation="batch", **options)
                 wrong = predict(counts, depth=number, **options)
                 trained = train_network(
@@ -191,13 +191,105 @@ def batch_norm(
     return Comparison("batch_norm", counts, tuple(networks))
 
 
+@dataclass(frozen=True, eq=False)
+class Minority:
+    """Distance of the means of the two smallest classes over the largest norm of a mean.
+
+    ``sizes (S,)`` of these classes; ``distances`` measured, ``predicted`` before training and
+    ``wrong`` at half the decay, ``(S,)``; ``merging (S,)``: whether the threshold says so.
+    ``rescued`` and ``rescued_predicted`` at the least size with class weights above the rescuing
+    ones.
+    """
+
+    sizes: np.ndarray
+    distances: np.ndarray
+    predicted: np.ndarray
+    wrong: np.ndarray
+    merging: np.ndarray
+    rescued: float
+    rescued_predicted: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in vars(self).items()
+        }
+
+
+@experiment(
+    "Minority collapse",
+    "distance of the two smallest classes' means across the predicted merging threshold, and "
+    "with rescuing class weights",
+    quick={},
+    paper={"sizes": (4, 5, 6, 7, 8, 10, 14), "width": 64, "epochs": 1_000, "steps": 1_000},
+)
+def minority(
+    *,
+    sizes: tuple[int, ...] = (4, 5, 8, 12),
+    largest: tuple[int, ...] = (60, 40),
+    decay: float = 0.022,
+    surplus: float = 1.3,
+    depth: int = 3,
+    width: int = 32,
+    spread: float = 0.3,
+    seed: int = 0,
+    epochs: int = 600,
+    steps: int = 300,
+) -> Minority:
+    """Networks with linear last features and decay on the head and these features alone.
+
+    The two smallest classes merge iff √n ≤ Nλ. ``surplus`` is what the rescuing weights are
+    multiplied with.
+    """
+    decays: dict[str, Any] = {"weight_decay": decay, "feature_decay": decay}
+    shape: dict[str, Any] = {"depth": depth, "width": width, "epochs": epochs, "steps": steps}
+
+    def measured(counts: tuple[int, ...], weights: np.ndarray | None = None) -> float:
+        inputs, labels = nearly_orthogonal_classes(counts, DIM, spread, seed)
+        trained = train_network(
+            inputs,
+            labels,
+            seed=seed,
+            relu_features=False,
+            class_weights=weights,
+            **decays,
+            **shape,
+        )
+        means = np.array([trained.features[labels == k].mean(axis=0) for k in range(len(counts))])
+        return _smallest_distance(means @ means.T)
+
+    every = [(*largest, size, size) for size in sizes]
+    halved = {name: value / 2 for name, value in decays.items()}
+    weights = surplus * rescue_weights(every[0], **decays)
+    weights[: len(largest)] = 1.0
+    return Minority(
+        sizes=np.array(sizes),
+        predicted=np.array([_predicted_distance(predict(c, **decays)) for c in every]),
+        wrong=np.array([_predicted_distance(predict(c, **halved)) for c in every]),
+        merging=np.array([decay >= collapse_threshold(c)[-1] for c in every]),
+        rescued_predicted=_predicted_distance(predict(every[0], class_weights=weights, **decays)),
+        distances=np.array([measured(c) for c in every]),
+        rescued=measured(every[0], weights),
+    )
+
+
+def _predicted_distance(prediction: Prediction) -> float:
+    return _smallest_distance(prediction.means_gram)
+
+
+def _smallest_distance(gram: np.ndarray) -> float:
+    """‖μ_a − μ_b‖ of the last two classes over the largest ‖μ_k‖."""
+    apart = gram[-1, -1] + gram[-2, -2] - 2.0 * gram[-1, -2]
+    return float(np.sqrt(max(apart, 0.0) / np.diag(gram).max()))
+
+
 def _compare(
     number: int,
     seed: int,
     trained: Network,
     labels: np.ndarray,
-    right: Any,
-    wrong: Any,
+    right: Prediction,
+    wrong: Prediction,
     found: Explanation,
 ) -> Trained:
     return Trained(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ncollapse.papers.imbalance.experiments import Comparison
+from ncollapse.papers.imbalance.experiments import Comparison, Minority
 from ncollapse.report.images import save_figure
 from ncollapse.report.style import class_colours, class_markers, faint
 
@@ -20,6 +20,24 @@ def depth(result: Comparison, out: Path) -> list[Path]:
 def batch_norm(result: Comparison, out: Path) -> list[Path]:
     """Margins and distances of networks with batch norm."""
     return [_draw(result, out / "batch_norm.png")]
+
+
+def minority(result: Minority, out: Path) -> list[Path]:
+    """Distance of the two smallest classes across the threshold."""
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        axis.plot(result.sizes, result.predicted, "--", label="predicted before training")
+        axis.plot(result.sizes, result.distances, "o", label="measured")
+        least = result.sizes[:1]
+        axis.plot(least, [result.rescued], "s", label="with rescuing weights")
+        axis.plot(least, [result.rescued_predicted], "_", markersize=18, label="predicted for them")
+        axis.set_xlabel("samples of each of the two smallest classes")
+        axis.set_ylabel("distance of their means")
+        axis.grid(True)
+        axis.legend()
+
+    return [save_figure(out / "minority.png", (5.4, 3.8), draw)]
 
 
 def _draw(result: Comparison, path: Path) -> Path:

@@ -12,9 +12,9 @@ from ncollapse.theory.imbalance.arguments import Counts, check_counts
 
 
 def jump(strength: float, power: float) -> tuple[float, float]:
-    """(y*, σ*): argmin over σ ≥ 0 of ½(σ − y)² + μσ^p is 0 for y < y* and at least σ* above.
+    """(y′, σ′): argmin over σ ≥ 0 of ½(σ − y)² + μσ^p is 0 for y < y′ and at least σ′ above.
 
-    σ* = (2μ(1−p))^{1/(2−p)}, y* = σ*(2−p)/(2(1−p)); both are μ and 0 at p = 1.
+    σ′ = (2μ(1−p))^{1/(2−p)}, y′ = σ′(2−p)/(2(1−p)); both are μ and 0 at p = 1.
     """
     if power == 1.0:
         return strength, 0.0

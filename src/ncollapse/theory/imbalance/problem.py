@@ -20,7 +20,7 @@ class Problem:
     group of columns; ``targets`` and ``times`` have a row for each group of rows and, where a class
     has a column, a last row for the class itself.
 
-    Its dual (D): max of Σ_k c_k ℓ*(r_k) − ‖Rc‖²/(2λ_b) over R with ‖R diag(c/s)‖_op ≤ λ, where ℓ*
+    Its dual (D): max of Σ_k c_k ``ℓ*``(r_k) − ‖Rc‖²/(2λ_b) over R with ‖R diag(c/s)‖_op ≤ λ, where ``ℓ*``
     is the entropy of t_k + r_k for cross-entropy and −⟨r_k, t_k⟩ − ½‖r_k‖² for squared loss;
     Rc = 0 for a free bias, no condition without one.
     """
