@@ -24,6 +24,7 @@ ORDER = [
     "theory",
     "certify",
     "torch",
+    "train",
     "sweep",
     "claims",
     "report",

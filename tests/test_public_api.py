@@ -16,6 +16,7 @@ PACKAGES = [
     "flow",
     "theory",
     "certify",
+    "train",
     "sweep",
     "claims",
     "report",
@@ -50,6 +51,7 @@ def test_the_root_lists_what_it_has():
         "sweep",
         "theory",
         "torch",
+        "train",
         "verify_certificate",
     ]
     assert all(hasattr(ncollapse, name) for name in ncollapse.__all__)

@@ -23,6 +23,7 @@ if _TYPE_CHECKING:
         sweep,
         theory,
         torch,
+        train,
     )
     from ncollapse.certify import Certificate, verify_certificate
     from ncollapse.data import Dataset
@@ -60,6 +61,7 @@ __all__ = [
     "sweep",
     "theory",
     "torch",
+    "train",
     "verify_certificate",
 ]
 

@@ -16,6 +16,7 @@ from ncollapse.cli._output import INTERRUPTED
 _HOMES = {
     "demo": ("_demo", "demo"),
     "flow": ("_flow", "app"),
+    "train": ("_train", "app"),
     "measure": ("_measure", "measure"),
     "predict": ("_predict", "predict"),
     "explain": ("_predict", "explain"),

@@ -18,6 +18,8 @@ from ncollapse.train._recorder import hidden_square, lifted, record, run_of
 Progress = Callable[[float, float], None]
 Pair = tuple[np.ndarray, np.ndarray]
 _ENDS = ("epochs", "records")
+_LOST = 1e30
+"""A risk from which descent does not come back, and that is still finite enough to measure."""
 
 
 def descend(
@@ -62,13 +64,13 @@ def descend(
     Run
         ``s`` are epochs, ``log_time`` log of the steps summed; observations are `METRIC_NAMES`,
         NaN where undefined, and ``dead_share``; ``parameters`` are those of `TwoLayer`. An interrupt
-        ends it at the last record; so does a risk that is not finite (`End.DIVERGED`).
+        ends it at the last record; so does a risk that is NaN or above 10³⁰ (`End.DIVERGED`).
 
     Raises
     ------
     ValueError
         As `TwoLayer.start` and `TwoLayer.held`; a rate that is not positive, no epochs beyond those of
-        the resumed run, a resumed run of another set-up, a risk that is infinite before the first
+        the resumed run, a resumed run of another set-up, a risk lost like this before the first
         record.
     """
     seeds = None if start is not None else [seed]
@@ -109,7 +111,7 @@ def descend_all(
     if (seeds is None) == (starts is None):
         raise ValueError("give one of seeds and starts, one a problem")
     rate = check_positive("learning_rate", learning_rate)
-    first, second = (epochs // 3, 2 * epochs // 3) if drops is None else drops
+    first, second = (-(-epochs // 3), -(-2 * epochs // 3)) if drops is None else drops
     done = 0 if resume is None else int(resume[0].s[-1])
     if epochs < done + 1:
         raise ValueError(f"epochs must be at least {done + 1}, but it is {epochs}")
@@ -216,9 +218,11 @@ def _train(
                 point = batch.point(i)
                 with np.errstate(over="ignore", invalid="ignore"):
                     risk = float(batch.problems[i].evaluate(point)[0])
-                if not math.isfinite(risk):
+                if not risk < _LOST:
                     going.remove(i)
-                    ends[i] = _diverged(histories[i], mark, setups[i].options["learning_rate"])
+                    ends[i] = _diverged(
+                        histories[i], mark, risk, setups[i].options["learning_rate"]
+                    )
                     continue
                 kept[i] = batch.coefficients[i].copy()
                 hidden = hidden_square(
@@ -256,13 +260,15 @@ def _train(
     ]
 
 
-def _diverged(history: list[dict[str, Any]], mark: int, rate: float) -> tuple[End, str]:
+def _diverged(
+    history: list[dict[str, Any]], mark: int, risk: float, rate: float
+) -> tuple[End, str]:
     cause = f"learning_rate {rate:g} is too large"
     if not history:
-        raise ValueError(f"{cause}: the risk is not finite after {mark} epoch(s)")
+        raise ValueError(f"{cause}: the risk is {risk:.3g} after {mark} epoch(s)")
     last = history[-1]
     return End.DIVERGED, (
-        f"The risk is not finite after epoch {mark}: {cause}. Kept is epoch {last['s']:.0f}, where "
+        f"The risk is {risk:.3g} after epoch {mark}: {cause}. Kept is epoch {last['s']:.0f}, where "
         f"it is {math.exp(-last['log_inverse_loss']):.6g}."
     )
 
