@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncollapse.metrics import directional_collapse, nc1_pinv
-from ncollapse.stats import ClassStats
+from ncollapse.stats import ClassStats, _finish, _merge
+from ncollapse.stats._summary import Scatter
 
 
 def two_pass(features, labels, num_classes):
@@ -495,3 +496,54 @@ def test_few_samples_of_many_features_are_kept_as_rows(xp, zeros):
     restored = ClassStats(5, 40).load_state_dict(parts[1].state_dict()).finish()
     assert restored.within.rows is None
     check(restored, two_pass(features[12:], labels[12:], 5), 2e-6)
+
+
+@pytest.mark.parametrize("tile", [1, 2])
+@pytest.mark.parametrize("dim", [4, 40])
+def test_classes_are_treated_a_tile_at_a_time(dim, tile, monkeypatch):
+    """Rows of few samples find the mean of their class in whatever tile it is; so does a merge."""
+    for module in (_finish, _merge):
+        monkeypatch.setattr(module, "TILE", tile)
+    features, labels = draw(18, num_classes=5, dim=dim, count=19)
+    for cut in (5, 12):
+        parts = [ClassStats(5, dim, per_class_scatter=True) for _ in range(2)]
+        parts[0].update(features[:cut], labels[:cut])
+        parts[1].update(features[cut:], labels[cut:])
+        summary = parts[0].merge(parts[1]).finish()
+        check(summary, two_pass(features, labels, 5), 1e-12)
+        assert (summary.within.rows is not None) == (dim == 40)
+        shares = np.asarray(summary.counts)[:, None, None] / 19
+        total = (np.asarray(summary.class_scatter) * shares).sum(axis=0)
+        np.testing.assert_allclose(total, summary.within_scatter, atol=1e-12)
+
+
+def test_scatter_of_each_class_in_arrays_and_dictionaries():
+    features, labels = draw(19)
+    stats = ClassStats.from_arrays(features, labels, per_class_scatter=True)
+    expected = stats.finish().class_scatter
+    for k in range(5):
+        own = features[labels == k]
+        np.testing.assert_allclose(expected[k], np.cov(own.T, bias=True), atol=1e-13)
+    again = ClassStats(5, 4, per_class_scatter=True).load_state_dict(stats.state_dict())
+    np.testing.assert_array_equal(again.finish().class_scatter, expected)
+    with pytest.raises(ValueError, match="state must hold class_scatter, counts"):
+        again.load_state_dict(ClassStats.from_arrays(features, labels).state_dict())
+    wrong = {**stats.state_dict(), "class_scatter": np.zeros((5, 4, 3))}
+    with pytest.raises(ValueError, match=r"class_scatter must have shape \(5, 4, 4\)"):
+        again.load_state_dict(wrong)
+
+
+def test_what_is_read_off_a_summary():
+    """vᵀSv from rows and from the matrix, and the rows of the classes that have samples."""
+    features, labels = draw(20, num_classes=5, dim=40, count=15)
+    labels[labels == 2] = 3
+    summary = ClassStats(5, 40).update(features, labels).finish()
+    vectors = np.random.default_rng(0).standard_normal((40, 3))
+    quadratic = np.diag(vectors.T @ two_pass(features, labels, 5)[2] @ vectors)
+    np.testing.assert_allclose(summary.within.quadratic(vectors), quadratic, rtol=1e-10)
+    matrix = Scatter(matrix=summary.within_scatter)
+    np.testing.assert_allclose(matrix.quadratic(vectors), quadratic, rtol=1e-10)
+    assert summary.occupied.tolist() == [0, 1, 3, 4]
+    np.testing.assert_array_equal(summary.occupied_means, summary.means[[0, 1, 3, 4]])
+    assert summary.to_dict()["means"] == summary.means.tolist()
+    assert ClassStats(5, 40).update(features, labels).finish().to_dict() == summary.to_dict()
