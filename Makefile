@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 SETUP := pyproject.toml constraints.txt
 OUT ?= demo-report
 
-.PHONY: demo test lint docs ledger bench packaging clean
+.PHONY: demo test lint docs ledger bench packaging mutation clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/ncollapse demo --out $(OUT)
@@ -28,6 +28,11 @@ ledger: $(VENV)/.test
 bench: $(VENV)/.bench
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
+# One function's mutants: make mutation MUTANTS='ncollapse.certify.verify.x__norms*'
+mutation: $(VENV)/.mutation
+	$(BIN)/mutmut run $(MUTANTS)
+	$(BIN)/mutmut results
+
 packaging: $(VENV)/.test
 	$(BIN)/python tests/promises.py
 
@@ -44,4 +49,4 @@ $(VENV)/.lint: $(SETUP) | $(VENV)/.python
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist site
+	rm -rf $(VENV) build dist site mutants

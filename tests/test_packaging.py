@@ -20,7 +20,7 @@ from promises import PROMISES
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CITATION = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
-TOOLS = {"all", "demo", "test", "lint", "docs", "bench"}
+TOOLS = {"all", "demo", "test", "lint", "docs", "bench", "mutation"}
 
 
 def build(kind, folder):

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncollapse.metrics import directional_collapse, nc1_pinv
-from ncollapse.stats import ClassStats
+from ncollapse.stats import ClassStats, _finish, _merge
+from ncollapse.stats._summary import Scatter
 
 
 def two_pass(features, labels, num_classes):
@@ -495,3 +496,115 @@ def test_few_samples_of_many_features_are_kept_as_rows(xp, zeros):
     restored = ClassStats(5, 40).load_state_dict(parts[1].state_dict()).finish()
     assert restored.within.rows is None
     check(restored, two_pass(features[12:], labels[12:], 5), 2e-6)
+
+
+@pytest.mark.parametrize("tile", [1, 2])
+@pytest.mark.parametrize("dim", [4, 40])
+def test_classes_are_treated_a_tile_at_a_time(dim, tile, monkeypatch):
+    """Rows of few samples find the mean of their class in whatever tile it is; so does a merge."""
+    for module in (_finish, _merge):
+        monkeypatch.setattr(module, "TILE", tile)
+    features, labels = draw(18, num_classes=5, dim=dim, count=19)
+    for cut in (5, 12):
+        parts = [ClassStats(5, dim, per_class_scatter=True) for _ in range(2)]
+        parts[0].update(features[:cut], labels[:cut])
+        parts[1].update(features[cut:], labels[cut:])
+        summary = parts[0].merge(parts[1]).finish()
+        check(summary, two_pass(features, labels, 5), 1e-12)
+        assert (summary.within.rows is not None) == (dim == 40)
+        shares = np.asarray(summary.counts)[:, None, None] / 19
+        total = (np.asarray(summary.class_scatter) * shares).sum(axis=0)
+        np.testing.assert_allclose(total, summary.within_scatter, atol=1e-12)
+
+
+def test_scatter_of_each_class_in_arrays_and_dictionaries():
+    features, labels = draw(19)
+    stats = ClassStats.from_arrays(features, labels, per_class_scatter=True)
+    expected = stats.finish().class_scatter
+    for k in range(5):
+        own = features[labels == k]
+        np.testing.assert_allclose(expected[k], np.cov(own.T, bias=True), atol=1e-13)
+    again = ClassStats(5, 4, per_class_scatter=True).load_state_dict(stats.state_dict())
+    np.testing.assert_array_equal(again.finish().class_scatter, expected)
+    with pytest.raises(ValueError, match="state must hold class_scatter, counts"):
+        again.load_state_dict(ClassStats.from_arrays(features, labels).state_dict())
+    wrong = {**stats.state_dict(), "class_scatter": np.zeros((5, 4, 3))}
+    with pytest.raises(ValueError, match=r"class_scatter must have shape \(5, 4, 4\)"):
+        again.load_state_dict(wrong)
+
+
+def test_what_is_read_off_a_summary():
+    """vᵀSv from rows and from the matrix, and the rows of the classes that have samples."""
+    features, labels = draw(20, num_classes=5, dim=40, count=15)
+    labels[labels == 2] = 3
+    summary = ClassStats(5, 40).update(features, labels).finish()
+    vectors = np.random.default_rng(0).standard_normal((40, 3))
+    quadratic = np.diag(vectors.T @ two_pass(features, labels, 5)[2] @ vectors)
+    np.testing.assert_allclose(summary.within.quadratic(vectors), quadratic, rtol=1e-10)
+    matrix = Scatter(matrix=summary.within_scatter)
+    np.testing.assert_allclose(matrix.quadratic(vectors), quadratic, rtol=1e-10)
+    assert summary.occupied.tolist() == [0, 1, 3, 4]
+    np.testing.assert_array_equal(summary.occupied_means, summary.means[[0, 1, 3, 4]])
+    assert summary.to_dict()["means"] == summary.means.tolist()
+    assert ClassStats(5, 40).update(features, labels).finish().to_dict() == summary.to_dict()
+
+
+def test_only_the_class_with_a_long_first_sample_gets_another_reference():
+    features, labels = draw(21, num_classes=3, count=60)
+    labels[:3], features[:3] = np.arange(3), np.eye(3, 4)
+    features[1] *= 1e9
+    stats = ClassStats(3, 4, per_class_scatter=True, buffer_rows=8)
+    for start in range(0, 60, 20):
+        stats.update(features[start : start + 20], labels[start : start + 20])
+    summary = stats.finish()
+    for k in (0, 2):
+        own = features[labels == k]
+        np.testing.assert_allclose(summary.means[k], own.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(summary.class_scatter[k], np.cov(own.T, bias=True), atol=1e-12)
+    directional = two_pass(features, labels, 3)[4]
+    np.testing.assert_allclose(summary.class_directional, directional, rtol=1e-9)
+
+
+def test_a_state_without_samples_is_saved_too():
+    features, labels = draw(22)
+    empty = ClassStats(5, 4, per_class_scatter=True).state_dict()
+    assert sorted(empty) == sorted(
+        ClassStats(5, 4, per_class_scatter=True).update(features, labels).state_dict()
+    )
+    assert not any(np.any(values) for values in empty.values())
+    loaded = ClassStats(5, 4, per_class_scatter=True).load_state_dict(empty)
+    assert loaded.num_samples == 0
+    check(loaded.update(features, labels).finish(), two_pass(features, labels, 5), 1e-14)
+
+
+def test_references_that_do_not_fit_are_named():
+    reference = np.ones((2, 2))
+    with pytest.raises(ValueError, match=r"^reference row 1 is zero, which has no direction$"):
+        ClassStats(2, 2, reference=np.array([[1.0, 0.0], [0.0, 0.0]]))
+    with pytest.raises(ValueError, match=r"^reference must"):
+        ClassStats(2, 2, reference=np.array([1.0, 2.0]))
+    given = ClassStats(2, 2, reference=reference).update(reference, [0, 1])
+    for other in (2 * reference, None):
+        stats = ClassStats(2, 2, reference=other).update(reference, [0, 1])
+        for one, two in ((given, stats), (stats, given)):
+            with pytest.raises(ValueError, match=r"given different references$"):
+                one.merge(two)
+    twin = ClassStats(2, 2, reference=reference.copy()).update(reference, [0, 1])
+    assert given.merge(twin).num_samples == 4
+
+
+def test_a_summary_as_plain_numbers():
+    features, labels = draw(23)
+    names = ("counts", "means", "global_mean", "within_scatter", "zero_counts")
+    names = (*names, "class_variances", "class_directional")
+    for scatter in (False, True):
+        stats = ClassStats.from_arrays(features, labels, per_class_scatter=scatter)
+        summary = stats.finish()
+        assert summary.to_dict() == {
+            **{name: getattr(summary, name).tolist() for name in names},
+            "class_scatter": summary.class_scatter.tolist() if scatter else None,
+            "num_samples": 70,
+            "num_classes": 5,
+            "num_features": 4,
+            "classes": [0, 1, 2, 3, 4],
+        }
