@@ -14,7 +14,7 @@ from ncollapse.report import render
 
 @pytest.fixture(scope="module")
 def story():
-    return tell(labels=(0, 1), per_class=8, width=8, log_inverse_loss=20.0)
+    return tell(labels=(0, 1), per_class=8, width=8)
 
 
 @pytest.fixture
