@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ncollapse.claims import Claim, Missing, Relation, Wrong
+from ncollapse.papers.hong2025.training_claims import TRAINING_CLAIMS
 from ncollapse.theory.boundary import gordon_bound
 
 if TYPE_CHECKING:
@@ -324,4 +325,5 @@ CLAIMS = (
     *_THEOREM7,
     *_IMAGES,
     *_THEOREM2,
+    *TRAINING_CLAIMS,
 )
