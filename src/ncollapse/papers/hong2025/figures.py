@@ -172,9 +172,15 @@ def _training_curves(result: Curves, path: Path) -> list[Path]:
         lines: list[Any] = []
         for axis, (name, values) in zip(axes, result.values.items(), strict=True):
             lines = [
-                axis.loglog(result.epochs, row, color=colour, label=f"d/n = {ratio:g}")[0]
-                for row, ratio, colour in zip(
-                    values, result.ratios, class_colours(len(result.ratios)), strict=True
+                axis.loglog(
+                    result.epochs,
+                    row,
+                    color=colour,
+                    ls="-" if place % 2 == 0 else "--",
+                    label=f"d/n = {result.ratios[place]:g}",
+                )[0]
+                for place, (row, colour) in enumerate(
+                    zip(values, class_colours(len(values)), strict=True)
                 )
             ]
             axis.set(title=name, xlabel="epoch")
