@@ -20,6 +20,14 @@ SWEPT = {
         "sigmas": (0.2, 0.5, 1.5),
         "trials": 8,
     },
+    "hong2025.figure3": {
+        "count": 12,
+        "sigmas": (0.18, 1.42),
+        "ratios": (1.1, 3.0),
+        "trials": 2,
+        "width": 6,
+        "epochs": 1000,
+    },
     "hong2025.images": {"classes": (2,), "most": 20},
 }
 TRAINED = {"depths": (3,), "seeds": (0,), "width": 32, "epochs": 400, "steps": 200}
@@ -27,6 +35,8 @@ SMALL = {
     "hong2025.certificates": {"draws": 5},
     "hong2025.lemmas": {"trials": 1_000},
     "hong2025.optimality": {"starts": 6},
+    "hong2025.figure4": {"count": 15, "epochs": 5000, "ratios": (1.3, 3.0)},
+    "hong2025.figure5": {"count": 15, "epochs": 2000, "ratios": (1.3, 3.0)},
     "hong2025.theorem2": {"shares": (0.2, 1.5), "seeds": (0, 1)},
     "hong2025.theorem8": {"trials": 10},
     "imbalance.batch_norm": TRAINED,

@@ -10,6 +10,7 @@ import numpy as np
 from ncollapse.claims import Claim, Missing, Relation, Wrong
 from ncollapse.papers.hong2025.construction_claims import CERTIFICATES, OPTIMALITY
 from ncollapse.papers.hong2025.lemma_claims import LEMMAS, THEOREM8
+from ncollapse.papers.hong2025.training_claims import TRAINING_CLAIMS
 from ncollapse.theory.boundary import gordon_bound
 
 if TYPE_CHECKING:
@@ -330,4 +331,5 @@ CLAIMS = (
     *THEOREM8,
     *CERTIFICATES,
     *OPTIMALITY,
+    *TRAINING_CLAIMS,
 )

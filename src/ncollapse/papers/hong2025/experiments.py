@@ -1,4 +1,4 @@
-"""The experiments of hong2025: Figures 1 and 2, Theorems 2, 7 and 8, and the question on images."""
+"""The experiments of hong2025: Figures 1 to 5, Theorems 2, 7 and 8, and the question on images."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ncollapse.papers.hong2025.minimisers import Theorem2
     from ncollapse.papers.hong2025.multipliers import Optimality
     from ncollapse.papers.hong2025.phase import Phase
+    from ncollapse.papers.hong2025.training import Curves, Training
     from ncollapse.papers.hong2025.two_neurons import TwoNeurons
 
 
@@ -28,6 +29,8 @@ def _spread(start: float, stop: float, count: int) -> tuple[float, ...]:
 ANGLES = tuple(np.linspace(0.0, np.pi, 5).tolist())
 FEW_SIGMAS, SIGMAS = (0.08, *_spread(0.16, 1.6, 10)), _spread(0.08, 1.6, 20)
 NOISES = (0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
+TRAIN_SIGMAS = (0.18, 0.36, 0.53, 0.8, 1.07, 1.42)
+TRAIN_RATIOS = (1.1, 1.3, 1.5, 2.0, 3.0, 4.0)
 SHARES = (0.05, 0.2, 0.5, 0.8, 0.95, 1.1, 1.5)
 
 
@@ -207,6 +210,32 @@ def theorem8(
 
 
 @experiment(
+    "What training two layers reaches, and what there is to reach",
+    "nc1 and gap over d/n and σ: descent, polished, by homotopy, and built from the certificate",
+    quick={"count": 40, "trials": 1, "epochs": 10_000},
+    paper={"count": 300, "trials": 5, "epochs": 100_000},
+)
+def figure3(
+    *,
+    folder: Path,
+    count: int,
+    trials: int,
+    epochs: int,
+    width: int = 16,
+    sigmas: tuple[float, ...] = TRAIN_SIGMAS,
+    ratios: tuple[float, ...] = TRAIN_RATIOS,
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> Training:
+    """n = 300, means ±e_1, λ_W = 1e-3, λ_H = 1e-6, full batches; the width is our choice."""
+    from ncollapse.papers.hong2025 import training
+
+    return training.compute(
+        count, sigmas, ratios, trials, width, epochs, folder, workers=workers, scheduler=scheduler
+    )
+
+
+@experiment(
     "Theorems 3 to 6 on data made for them",
     "certificates on constructed data, networks built of them, and the kernel of a random layer",
     quick={"draws": 20},
@@ -232,3 +261,33 @@ def optimality(*, starts: int, seed: int = 0) -> Optimality:
     from ncollapse.papers.hong2025 import multipliers
 
     return multipliers.compute(starts=starts, seed=seed)
+
+
+@experiment(
+    "Metrics along training at σ = 0.18",
+    "nc1 to nc3 over epochs at six d/n, the trace quotient beside nc1",
+    quick={"count": 40, "epochs": 20_000},
+    paper={"count": 300, "epochs": 100_000},
+)
+def figure4(
+    *, count: int, epochs: int, width: int = 16, ratios: tuple[float, ...] = TRAIN_RATIOS
+) -> Curves:
+    """Full-batch descent as in Figure 3, with one draw and start at each d/n."""
+    from ncollapse.papers.hong2025 import training
+
+    return training.compute_curves(0.18, count, ratios, width, epochs, seed=0)
+
+
+@experiment(
+    "Metrics along training at σ = 1.42",
+    "nc1 to nc3 over epochs at six d/n, the trace quotient beside nc1",
+    quick={"count": 40, "epochs": 20_000},
+    paper={"count": 300, "epochs": 100_000},
+)
+def figure5(
+    *, count: int, epochs: int, width: int = 16, ratios: tuple[float, ...] = TRAIN_RATIOS
+) -> Curves:
+    """Full-batch descent as in Figure 3, with one draw and start at each d/n."""
+    from ncollapse.papers.hong2025 import training
+
+    return training.compute_curves(1.42, count, ratios, width, epochs, seed=0)

@@ -1,0 +1,172 @@
+"""The claims of hong2025 about training, Figures 3 to 5, a row each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ncollapse.claims import Claim, Missing, Relation, Wrong
+
+if TYPE_CHECKING:
+    from ncollapse.papers.hong2025.training import Curves, Training
+
+_CLOSE = 1e-6
+"""Gap below which a run counts as at the optimum, whose risk is 2.6e-3 at n = 40."""
+_OURS = "ours, after Figure 3"
+
+
+def _ends(name: str, *, feasible: bool = True) -> Callable[[Training], np.ndarray | Missing]:
+    def measure(result: Training) -> np.ndarray | Missing:
+        values = result.where(feasible, name)
+        word = "feasible" if feasible else "infeasible"
+        return values if values.size else Missing(f"no run of this grid is proven {word}")
+
+    return measure
+
+
+def _reached(way: str) -> Callable[[Training], float | Missing]:
+    """Share of feasible runs that end within 1e-6 of the closed-form optimum."""
+
+    def measure(result: Training) -> float | Missing:
+        gaps = _ends(f"{way}_gap")(result)
+        return gaps if isinstance(gaps, Missing) else float(np.mean(gaps < _CLOSE))
+
+    return measure
+
+
+def _at_low_noise(name: str) -> Callable[[Training], np.ndarray]:
+    """At the least σ and d/n above 1.1."""
+    return lambda r: r.cells[name].isel(sigma=0).sel(ratio=r.cells["ratio"] > 1.1).values
+
+
+_FIGURE3: dict[str, Any] = {"experiment": "hong2025.figure3"}
+_FIGURE3_ROWS = (
+    Claim(
+        id="hong2025.figure3.optimum",
+        statement=_OURS,
+        says="share of runs where collapse is feasible that homotopy brings within 1e-6 of the optimum",
+        source="hong2025 Theorem 2(a); an observation of ours",
+        relation=Relation.AT_LEAST,
+        expected=0.95,
+        measure=_reached("optimum"),
+        wrong=Wrong("descent and L-BFGS from its end reach it too", measure=_reached("polished")),
+        **_FIGURE3,
+    ),
+    Claim(
+        id="hong2025.figure3.infeasible",
+        statement=_OURS,
+        says="trace quotient at the best end of each run where collapse is infeasible",
+        source="hong2025 Theorem 3; the threshold is ours",
+        relation=Relation.AT_LEAST,
+        expected=1e-5,
+        measure=_ends("optimum_nc1_quotient", feasible=False),
+        wrong=Wrong("feasibility makes no difference", measure=_ends("optimum_nc1_quotient")),
+        **_FIGURE3,
+    ),
+    Claim(
+        id="hong2025.figure3.built",
+        statement="Theorem 2(a), Theorem 3",
+        says="gap of the network built from the certificate to the closed-form optimum",
+        source="hong2025 (2.12); tolerance: rounding",
+        relation=Relation.EQUAL,
+        expected=0.0,
+        tolerance=1e-10,
+        measure=_ends("built_gap"),
+        wrong=Wrong("training finds that network", measure=_ends("descent_gap")),
+        **_FIGURE3,
+    ),
+    Claim(
+        id="hong2025.figure3.stable",
+        statement=_OURS,
+        says="gap after the built network is moved by a tenth of its size and descends by L-BFGS",
+        source="an observation of ours",
+        relation=Relation.AT_MOST,
+        expected=_CLOSE,
+        measure=_ends("returned_gap"),
+        wrong=Wrong("where descent ended is as good a start", measure=_ends("polished_gap")),
+        **_FIGURE3,
+    ),
+    Claim(
+        id="hong2025.figure3.descent",
+        statement=_OURS,
+        says="gap of full-batch descent after the budget where collapse is feasible",
+        source="an observation of ours",
+        relation=Relation.AT_LEAST,
+        expected=1e-5,
+        measure=_ends("descent_gap"),
+        wrong=Wrong("descent reaches the optimum", measure=_ends("optimum_gap")),
+        **_FIGURE3,
+    ),
+    Claim(
+        id="hong2025.figure3.slow",
+        statement=_OURS,
+        says="nc1 (3.2) of full-batch descent at the least σ and d/n above 1.1",
+        source="an observation of ours",
+        relation=Relation.AT_LEAST,
+        expected=1e-4,
+        measure=_at_low_noise("descent_nc1_pinv"),
+        wrong=Wrong("descent ends at the optimum", measure=_at_low_noise("optimum_nc1_pinv")),
+        **_FIGURE3,
+    ),
+    Claim(
+        id="hong2025.figure3.printed",
+        statement="§3.2 as printed",
+        says="nc1 (3.2) at the least σ and d/n above 1.1, by full-batch descent",
+        source="hong2025 §3.2: all below 1e-4; batch size not given",
+        relation=Relation.AT_MOST,
+        expected=1e-4,
+        measure=_at_low_noise("descent_nc1_pinv"),
+        corrected="hong2025.figure3.slow",
+        **_FIGURE3,
+    ),
+)
+
+
+def _end_over_start(name: str) -> Callable[[Curves], np.ndarray]:
+    return lambda result: result.values[name][:, -1] / result.values[name][:, 0]
+
+
+_CURVE_ROWS = (
+    Claim(
+        id="hong2025.figure4.falls",
+        experiment="hong2025.figure4",
+        statement="Figure 4",
+        says="nc1 (3.2) at σ = 0.18 at the end over that at the start, at each d/n",
+        source="hong2025 Figure 4; the threshold is ours",
+        relation=Relation.AT_MOST,
+        expected=0.2,
+        measure=_end_over_start("nc1_pinv"),
+        wrong=Wrong(
+            "training leaves it as it was", measure=lambda r: r.values["nc1_pinv"][:, 0] ** 0
+        ),
+    ),
+    Claim(
+        id="hong2025.figure5.hidden",
+        experiment="hong2025.figure5",
+        statement="ours, after Figure 5",
+        says="trace quotient over nc1 (3.2) at σ = 1.42 at the end, at each d/n",
+        source="an observation of ours: (3.2) hides that nothing collapses",
+        relation=Relation.AT_LEAST,
+        expected=10.0,
+        measure=lambda r: r.values["nc1_quotient"][:, -1] / r.values["nc1_pinv"][:, -1],
+        wrong=Wrong(
+            "both measure the same",
+            measure=lambda r: r.values["nc1_pinv"][:, -1] / r.values["nc1_pinv"][:, -1],
+        ),
+    ),
+    Claim(
+        id="hong2025.figure5.stays",
+        experiment="hong2025.figure5",
+        statement="Figure 5",
+        says="trace quotient at σ = 1.42 at the end, at each d/n",
+        source="hong2025 §3.2: far from collapse; the threshold is ours",
+        relation=Relation.AT_LEAST,
+        expected=0.1,
+        measure=lambda r: r.values["nc1_quotient"][:, -1],
+        wrong=Wrong("(3.2) says how far", measure=lambda r: r.values["nc1_pinv"][:, -1]),
+    ),
+)
+
+TRAINING_CLAIMS = (*_FIGURE3_ROWS, *_CURVE_ROWS)
