@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ncollapse._checks import check_positive
+from ncollapse._checks import check_matrix, check_positive
 from ncollapse.data import open_features
 from ncollapse.geometry import centring_matrix
 from ncollapse.metrics import file_classes
@@ -79,6 +79,10 @@ def explain(
     ValueError, TypeError
         As `LastLayerStats.update`; a class without samples; weight or features all zero.
     """
+    if inputs is not None:
+        inputs = np.asarray(check_matrix("inputs", np.asarray(inputs)), dtype=float)
+        if len(inputs) != len(labels):
+            raise ValueError(f"inputs has {len(inputs)} rows for {len(labels)} labels")
     batches = [(features, labels)]
     return _explain(batches, weight, bias, weight_decay, depth, normalisation, inputs, labels)
 

@@ -285,6 +285,7 @@ def test_a_file_is_explained_like_arrays_and_is_json(tmp_path, descended):
         ({"labels": np.full(32, 4)}, "labels must lie in 0 … 3"),
         ({"weight": np.zeros((4, 5))}, "weight and features must not be all zero"),
         ({"weight": np.ones((4, 3))}, "weight must have 5 columns"),
+        ({"inputs": np.ones((3, 2)), "depth": 2}, "inputs has 3 rows for 32 labels"),
         ({"bias": np.zeros(3)}, "bias must be 4 finite numbers"),
         ({"features": np.full((32, 5), np.nan)}, "features must be finite"),
     ],

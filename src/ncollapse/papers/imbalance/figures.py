@@ -27,11 +27,13 @@ def minority(result: Minority, out: Path) -> list[Path]:
 
     def draw(figure: Any) -> None:
         axis = figure.subplots()
-        axis.plot(result.sizes, result.predicted, "--", label="predicted before training")
+        axis.plot(result.sizes, result.predicted, "_", markersize=18, label="predicted")
         axis.plot(result.sizes, result.distances, "o", label="measured")
         least = result.sizes[:1]
         axis.plot(least, [result.rescued], "s", label="with rescuing weights")
-        axis.plot(least, [result.rescued_predicted], "_", markersize=18, label="predicted for them")
+        axis.plot(
+            least, [result.rescued_predicted], "_", markersize=18, label="predicted with them"
+        )
         axis.set_xlabel("samples of each of the two smallest classes")
         axis.set_ylabel("distance of their means")
         axis.grid(True)
