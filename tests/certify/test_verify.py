@@ -467,8 +467,9 @@ def test_multipliers_with_room_are_proven_in_floats():
         assert proven_by(own, scale * rest, scaled) == "floating point"
     padded = [np.hstack([rows, np.zeros((len(rows), 2))]) for rows in (own, rest)]
     assert proven_by(*padded, answer) == "floating point"
-    small = Multipliers(free, np.append(nonneg, 1e-12))
-    assert proven_by(own, np.vstack([rest, rest[:1]]), small) == "floating point"
+    for size in (1e-12, 1e-17):  # with so little room the last one is not to move
+        small = Multipliers(free, np.append(nonneg, size))
+        assert proven_by(own, np.vstack([rest, rest[:1]]), small) == "floating point"
     idle = Multipliers(np.append(free, 0.0), np.append(nonneg, 0.0))
     others = [np.vstack([rows, rng.standard_normal((1, 12))]) for rows in (own, rest)]
     assert proven_by(*others, idle) == "floating point"

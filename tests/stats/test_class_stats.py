@@ -608,3 +608,20 @@ def test_a_summary_as_plain_numbers():
             "num_features": 4,
             "classes": [0, 1, 2, 3, 4],
         }
+
+
+def test_a_diagonal_that_rounding_made_negative_is_zero():
+    matrix = np.array([[-1e-20, 3.0, 1.0], [3.0, 2.0, 0.0], [1.0, 0.0, -0.5]])
+    expected = matrix - np.diag([-1e-20, 0.0, -0.5])
+    np.testing.assert_array_equal(_finish._nonnegative_diagonal(matrix), expected)
+    fine = np.array([[0.0, 1.0], [1.0, 2.0]])
+    np.testing.assert_array_equal(_finish._nonnegative_diagonal(fine.copy()), fine)
+
+
+def test_a_change_reaches_every_array_of_a_summary():
+    summary = ClassStats.from_arrays(*draw(24), per_class_scatter=True).finish()
+    doubled = summary.converted(lambda array: 2 * array)
+    for name in ("means", "within_scatter", "class_scatter", "counts", "class_variances"):
+        np.testing.assert_array_equal(getattr(doubled, name), 2 * getattr(summary, name))
+    assert doubled.num_samples == 70
+    assert summary.converted(lambda array: array) is summary
