@@ -52,7 +52,8 @@ def certify(
 
     Returns
     -------
-    `Certificate`; each class carries β or Farkas multipliers, and whether they are proven.
+    Certificate
+        Each class carries β or Farkas multipliers, and whether they are proven.
 
     Raises
     ------

@@ -35,13 +35,15 @@ def print_json(result: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
     """One sorted JSON object: the result with the version and the arguments in it.
 
     What differs from run to run stands apart in ``volatile``, under the place that it was taken
-    from, such as ``classes.0.seconds``; all else is the same whenever the command is. A NaN becomes
+    from, such as ``claims.0.seconds``; all else is the same whenever the command is. A NaN becomes
     null and an infinity the string ``Infinity`` or ``-Infinity``, since JSON has neither.
     """
     volatile: dict[str, Any] = {}
+    _json_ready(result.get("volatile", {}), "", volatile)
+    lasting = {name: value for name, value in result.items() if name != "volatile"}
     asked = {name: value for name, value in arguments.items() if name != "json"}
     record = {
-        **_json_ready(result, "", volatile),
+        **_json_ready(lasting, "", volatile),
         "arguments": _json_ready(asked, "", {}),
         "version": __version__,
         "volatile": volatile,

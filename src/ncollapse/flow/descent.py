@@ -57,9 +57,12 @@ def descend(
     setup, resume
         As in `gradient_flow`; a resumed run may differ in ``epochs`` and ``records``.
 
-    The run has a record and a snapshot at each of these epochs; ``log_time`` is log of epochs ·
-    learning rate · scale, the time of the flow that gradient descent follows. An interrupt ends it
-    at the last record.
+    Returns
+    -------
+    Run
+        With a record and a snapshot at each of these epochs; ``log_time`` is log of epochs ·
+        learning rate · scale, the time of the flow that gradient descent follows. An interrupt
+        ends it at the last record.
 
     Raises
     ------

@@ -47,16 +47,16 @@ def measure_end(run: Run) -> Measurement:
 def theory_at_end(run: Run) -> dict[str, float | None]:
     """What theory says of the end of a run of unconstrained features; None where it does not apply.
 
-    ulpm
-        ``margin``, ``margin_bound_ratio`` (Theorem 3.1), ``loss_gap`` and ``log_loss_gap``
-        (Theorem 3.3; the first is None where it is beyond float64), ``kkt_epsilon``,
-        ``kkt_delta`` and ``smoothed_margin`` (Lemma B.1; None while L ≥ log 2) of ji2022.
-    ufm
-        The errors of mixon2022's Figure 1 (``snc1``, ``snc2``, ``snc3``) and Figure 2's
-        ``off_subspace``.
-    upfm-ce, upfm-l2
-        The ``risk``, hong2025's minimiser with its ``predicted_risk``, ``a`` and ``b``, and
-        ``risk_gap``, their difference: zero at the global minimiser.
+    Returns
+    -------
+    dict
+        Of ulpm: ``margin``, ``margin_bound_ratio`` (Theorem 3.1), ``loss_gap`` and
+        ``log_loss_gap`` (Theorem 3.3; the first is None where it is beyond float64),
+        ``kkt_epsilon``, ``kkt_delta`` and ``smoothed_margin`` (Lemma B.1; None while L ≥ log 2)
+        of ji2022. Of ufm: the errors of mixon2022's Figure 1 (``snc1``, ``snc2``, ``snc3``) and
+        Figure 2's ``off_subspace``. Of upfm-ce and upfm-l2: the ``risk``, hong2025's minimiser
+        with its ``predicted_risk``, ``a`` and ``b``, and ``risk_gap``, their difference: zero at
+        the global minimiser.
 
     Raises
     ------

@@ -96,6 +96,8 @@ def measure_model(
     progress
         A bar on stderr; by default only on a terminal.
 
+    Notes
+    -----
     A classifier that does not compute W h + b (scaled cosines, say) decides by its own outputs;
     metrics of W take its weight as it stands, and those of b are undefined.
 
