@@ -545,6 +545,8 @@ def test_what_is_read_off_a_summary():
     np.testing.assert_allclose(matrix.quadratic(vectors), quadratic, rtol=1e-10)
     assert summary.occupied.tolist() == [0, 1, 3, 4]
     np.testing.assert_array_equal(summary.occupied_means, summary.means[[0, 1, 3, 4]])
+    centre = summary.means[[0, 1, 3, 4]].mean(axis=0)
+    np.testing.assert_allclose(summary.global_mean, centre, rtol=1e-12)
     assert summary.to_dict()["means"] == summary.means.tolist()
     assert ClassStats(5, 40).update(features, labels).finish().to_dict() == summary.to_dict()
 
@@ -597,9 +599,11 @@ def test_a_summary_as_plain_numbers():
     features, labels = draw(23)
     names = ("counts", "means", "global_mean", "within_scatter", "zero_counts")
     names = (*names, "class_variances", "class_directional")
+    zeros = np.bincount(labels[~features.any(axis=1)], minlength=5)
     for scatter in (False, True):
         stats = ClassStats.from_arrays(features, labels, per_class_scatter=scatter)
         summary = stats.finish()
+        np.testing.assert_array_equal(summary.zero_counts, zeros)
         assert summary.to_dict() == {
             **{name: getattr(summary, name).tolist() for name in names},
             "class_scatter": summary.class_scatter.tolist() if scatter else None,
