@@ -22,7 +22,7 @@ from ncollapse.certify.certificate import (
 from ncollapse.certify.decide import decide
 from ncollapse.certify.separation import meeting_hulls
 from ncollapse.certify.verify import Verification, smallest_singular_value_at_least, verify
-from ncollapse.data import Dataset
+from ncollapse.data import Dataset, as_dataset
 from ncollapse.geometry import row_norms
 
 THEOREM = "hong2025 Theorem 3"
@@ -120,19 +120,6 @@ def verify_classes(certificate: Certificate, data: Dataset) -> Iterator[ClassCer
                 reason = f"claimed {verdict}, but not proven: {verification.detail}"
                 entry = replace(entry, reason=reason)
         yield replace(entry, seconds=time.perf_counter() - start)
-
-
-def as_dataset(inputs: Any, labels: Any = None) -> Dataset:
-    """``inputs`` if it is a `Dataset` and there are no ``labels``, else both checked as one."""
-    if not isinstance(inputs, Dataset):
-        if labels is None:
-            raise TypeError(
-                f"inputs must be a Dataset, or come with labels, but it is a {type(inputs).__name__}"
-            )
-        return Dataset.from_arrays(inputs, labels)
-    if labels is not None:
-        raise TypeError("labels must be left out beside a Dataset, which has its own")
-    return inputs
 
 
 def _asked_indices(data: Dataset, classes: Sequence[Any] | None) -> list[int]:

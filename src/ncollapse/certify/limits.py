@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ncollapse.certify.certificate import FEASIBLE, INFEASIBLE, Certificate
-from ncollapse.certify.classes import as_dataset, certify
+from ncollapse.certify.classes import certify
 from ncollapse.certify.verify import smallest_singular_value_at_least
+from ncollapse.data import as_dataset
 from ncollapse.geometry import row_norms
 from ncollapse.theory.random_features import (
     MEAN_FEATURE,

@@ -1,6 +1,6 @@
 """Data sets: a checked container, synthetic data and real images."""
 
-from ncollapse.data._dataset import Dataset, load_npz
+from ncollapse.data._dataset import Dataset, as_dataset, load_npz
 from ncollapse.data._feature_files import BATCH_BYTES, FeatureFile, load_head, open_features
 from ncollapse.data._fetch import fetch_images
 from ncollapse.data.files import load_arrays
@@ -20,6 +20,7 @@ __all__ = [
     "FeatureFile",
     "Separability",
     "SeparableSubset",
+    "as_dataset",
     "fetch_images",
     "gaussian_mixture",
     "is_orthogonally_separable",

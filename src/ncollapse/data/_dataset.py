@@ -82,6 +82,19 @@ class Dataset:
         return self.inputs[self.labels == index]
 
 
+def as_dataset(inputs: Any, labels: Any = None) -> Dataset:
+    """``inputs`` if it is a `Dataset` and there are no ``labels``, else both checked as one."""
+    if not isinstance(inputs, Dataset):
+        if labels is None:
+            raise TypeError(
+                f"inputs must be a Dataset, or come with labels, but it is a {type(inputs).__name__}"
+            )
+        return Dataset.from_arrays(inputs, labels)
+    if labels is not None:
+        raise TypeError("labels must be left out beside a Dataset, which has its own")
+    return inputs
+
+
 def load_npz(path: str | Path, *, least_per_class: int = 1) -> Dataset:
     """Read ``inputs (N, d)`` and ``labels (N,)`` from an ``.npz`` file into a checked `Dataset`."""
     arrays = load_arrays(path, ("inputs", "labels"))

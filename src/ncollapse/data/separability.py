@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ncollapse.data._dataset import Dataset
+from ncollapse.data._dataset import as_dataset
 from ncollapse.geometry import row_norms
 
 _BLOCK = 256
@@ -59,11 +59,13 @@ class SeparableSubset:
         return asdict(self) | {"indices": self.indices.tolist()}
 
 
-def orthogonal_separability(data: Dataset) -> Separability:
+def orthogonal_separability(data: Any, labels: Any = None) -> Separability:
     """Measure ⟨x_i, x_j⟩ > 0 within every class and < 0 across classes, over all pairs i < j.
 
-    A class of one sample has no pair: the smallest inner product within it is infinite.
+    ``data`` is a `Dataset`, or inputs ``(N, d)`` with ``labels``. A class of one sample has no pair:
+    the smallest inner product within it is infinite.
     """
+    data = as_dataset(data, labels)
     norms = row_norms(data.inputs)
     scaled, exponents = _scaled(data.inputs)
     lengths = np.where(norms > 0, np.ldexp(norms, -exponents), 1.0)
@@ -94,14 +96,15 @@ def orthogonal_separability(data: Dataset) -> Separability:
     )
 
 
-def is_orthogonally_separable(data: Dataset) -> bool:
+def is_orthogonally_separable(data: Any, labels: Any = None) -> bool:
     """Whether no pair violates orthogonal separability; stops at the first rows that do."""
+    data = as_dataset(data, labels)
     scaled, _ = _scaled(data.inputs)
     return not any(violates.any() for *_, violates in _pairs(scaled, data.labels))
 
 
 def largest_separable_subset(
-    inputs: Any, labels: Any, *, exchanges: int = 3000, seed: int = 0
+    inputs: Any, labels: Any = None, *, exchanges: int = 3000, seed: int = 0
 ) -> SeparableSubset:
     """Many samples that are orthogonally separable, equally many of each class.
 
@@ -116,7 +119,8 @@ def largest_separable_subset(
     Parameters
     ----------
     inputs, labels
-        ``(N, d)`` and ``(N,)``, as they are: centre them first. Takes O(N²) memory.
+        ``(N, d)`` and ``(N,)``, or a `Dataset`, as they are: centre them first. Takes O(N²)
+        memory.
     exchanges
         Steps of the search after the first choice.
     seed
@@ -127,7 +131,7 @@ def largest_separable_subset(
     ValueError
         What `Dataset.from_arrays` refuses, or a negative number of exchanges.
     """
-    data = Dataset.from_arrays(inputs, labels)
+    data = as_dataset(inputs, labels)
     if exchanges < 0:
         raise ValueError(f"exchanges must be at least 0, but it is {exchanges}")
     scaled, _ = _scaled(data.inputs)

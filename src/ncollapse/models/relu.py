@@ -11,7 +11,7 @@ from jax.scipy.special import logsumexp
 
 from ncollapse._checks import Array, check_positive
 from ncollapse.cross_entropy import sample_margins
-from ncollapse.data import Dataset
+from ncollapse.data import as_dataset
 from ncollapse.models.base import Classification, Clock, Parameters, log_cross_entropy
 from ncollapse.setup import Setup
 
@@ -39,14 +39,15 @@ class ReLUNetwork(Classification):
     clock: ClassVar[Clock] = "log_loss"
 
     @classmethod
-    def on(cls, data: Dataset) -> ReLUNetwork:
-        """The network on a data set.
+    def on(cls, data: Any, labels: Any = None) -> ReLUNetwork:
+        """The network on a data set: a `Dataset`, or inputs ``(N, d)`` with ``labels``.
 
         Raises
         ------
         ValueError
             An input is the zero vector: no neuron can ever be active on it.
         """
+        data = as_dataset(data, labels)
         norms = np.linalg.norm(data.inputs, axis=1)
         if not norms.all():
             raise ValueError(

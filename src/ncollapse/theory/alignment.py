@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ncollapse._checks import check_matrix
-from ncollapse.data import Dataset, is_orthogonally_separable
+from ncollapse.data import Dataset, as_dataset, is_orthogonally_separable
 from ncollapse.geometry import row_norms
 
 STEP = 0.02
@@ -75,12 +75,16 @@ class AlignmentForecast:
         }
 
 
-def lost_classes(hidden: np.ndarray, weight: np.ndarray, data: Dataset) -> tuple[int, ...]:
+def lost_classes(
+    hidden: np.ndarray, weight: np.ndarray, data: Any, labels: Any = None
+) -> tuple[int, ...]:
     """Indices of the classes that get no neuron from this start: see `forecast_alignment`."""
-    return forecast_alignment(hidden, weight, data).lost
+    return forecast_alignment(hidden, weight, data, labels).lost
 
 
-def forecast_alignment(hidden: np.ndarray, weight: np.ndarray, data: Dataset) -> AlignmentForecast:
+def forecast_alignment(
+    hidden: np.ndarray, weight: np.ndarray, data: Any, labels: Any = None
+) -> AlignmentForecast:
     """Follow every neuron of a two-layer ReLU network to its class, logits being negligible.
 
     A class without a neuron is lost: its loss stays at log K a sample and min2025's theorem, which
@@ -95,14 +99,15 @@ def forecast_alignment(hidden: np.ndarray, weight: np.ndarray, data: Dataset) ->
     ----------
     hidden, weight
         Input weights ``(h, d)`` and output weights ``(K, h)`` at the start.
-    data
-        Orthogonally separable data.
+    data, labels
+        Orthogonally separable: a `Dataset`, or inputs ``(N, d)`` with ``labels``.
 
     Raises
     ------
     ValueError
         Shapes that disagree, or data that are not orthogonally separable.
     """
+    data = as_dataset(data, labels)
     _check_start(hidden, weight, data)
     one_hot = np.eye(data.num_classes)[data.labels]
     products = hidden @ data.inputs.T

@@ -9,10 +9,11 @@ all classes, which fixes the masses.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ncollapse.data import Dataset
+from ncollapse.data import as_dataset
 from ncollapse.geometry import row_norms, simplex_etf
 from ncollapse.least_distance import least_distance
 
@@ -97,9 +98,10 @@ def max_margin(inputs: np.ndarray) -> tuple[np.ndarray, float]:
     return direction, margin
 
 
-def relu_limit(data: Dataset) -> ReLULimit:
+def relu_limit(data: Any, labels: Any = None) -> ReLULimit:
     """Predict the limit direction of a two-layer ReLU network on ``data`` (min2025).
 
+    ``data`` is a `Dataset`, or inputs ``(N, d)`` with ``labels``.
     The prediction holds for orthogonally separable data; elsewhere it is what the theorem would
     say and a comparison shows the difference.
 
@@ -108,6 +110,7 @@ def relu_limit(data: Dataset) -> ReLULimit:
     ValueError
         A class has no direction with positive inner product with all its inputs; it is named.
     """
+    data = as_dataset(data, labels)
     directions, margins = [], []
     for k in range(data.num_classes):
         try:

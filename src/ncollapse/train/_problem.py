@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ncollapse._checks import check_finite, check_labels, check_positive
-from ncollapse.data import Dataset
+from ncollapse.data import as_dataset
 from ncollapse.metrics import measure
 from ncollapse.setup import Setup
 from ncollapse.theory.minimisers import Minimiser, minimiser
@@ -117,14 +117,17 @@ class TwoLayer:
                 )
 
     @classmethod
-    def on(cls, data: Dataset, *, weight_decay: float, feature_decay: float) -> TwoLayer:
-        """The problem on a data set.
+    def on(
+        cls, data: Any, labels: Any = None, *, weight_decay: float, feature_decay: float
+    ) -> TwoLayer:
+        """The problem on a data set: a `Dataset`, or inputs ``(N, d)`` with ``labels``.
 
         Raises
         ------
         ValueError
             A decay that is not positive.
         """
+        data = as_dataset(data, labels)
         inputs = data.inputs
         return cls(inputs @ inputs.T, data.labels, weight_decay, feature_decay, inputs)
 

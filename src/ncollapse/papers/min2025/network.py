@@ -13,6 +13,7 @@ from ncollapse.claims import Verdict, judge
 from ncollapse.data import (
     Dataset,
     Separability,
+    as_dataset,
     orthogonal_separability,
 )
 from ncollapse.geometry import simplex_etf
@@ -184,7 +185,8 @@ class Run:
 
 
 def run(
-    data: Dataset,
+    data: Any,
+    labels: Any = None,
     *,
     width: int = 48,
     scale: float = 1e-6,
@@ -199,8 +201,9 @@ def run(
 
     Parameters
     ----------
-    data
-        Centre it first (`Dataset.centred`) if the assumption is to have a chance.
+    data, labels
+        A `Dataset`, or inputs ``(N, d)`` with ``labels``. Centre it first (`Dataset.centred`) if
+        the assumption is to have a chance.
     width, scale, seed
         Neurons; norm of their initial input weights (‖v_j‖ = ‖w_j‖); seed of the initialisation.
     log_inverse_loss, s, rtol, max_steps, on_progress
@@ -209,6 +212,7 @@ def run(
     from ncollapse.flow import gradient_flow
     from ncollapse.models import ReLUNetwork
 
+    data = as_dataset(data, labels)
     separability = orthogonal_separability(data)
     try:
         limit, no_limit = relu_limit(data), None
