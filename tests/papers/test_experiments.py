@@ -63,4 +63,5 @@ def test_names_scales_and_schedulers_are_checked(tmp_path):
 
 def test_only_sweeps_take_a_scheduler():
     swept = {name for name, experiment in papers.experiments().items() if experiment.sweeps}
-    assert swept == {f"hong2025.{name}" for name in ("figure1", "figure2", "theorem7", "images")}
+    names = ("figure1", "figure2", "figure3", "theorem7", "images")
+    assert swept == {f"hong2025.{name}" for name in names}

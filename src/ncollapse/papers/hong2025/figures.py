@@ -169,7 +169,7 @@ def plot_ends(axis: Any, result: Training, name: str) -> list[Any]:
     lines = []
     for place, colour in enumerate(class_colours(len(sigmas))):
         cells = result.cells.isel(sigma=place)
-        values = np.exp(np.log(np.maximum(cells[name], 1e-20)).mean("trial")).values
+        values = np.exp(np.mean(np.log(np.maximum(cells[name].values, 1e-20)), axis=-1))
         feasible = cells["feasible"].mean("trial").values > 0.5
         label = f"σ = {sigmas[place]:g}"
         lines += axis.plot(ratios, values, color=colour, label=label)

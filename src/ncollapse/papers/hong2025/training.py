@@ -73,7 +73,7 @@ class Training:
             "ratios": self.cells["ratio"].values.tolist(),
             "boundary": self.boundary.tolist(),
             "predicted_dead_share": self.predicted_dead_shares().tolist(),
-            **{name: _json_ready(means[name].values) for name in OUTPUTS},
+            **{name: _json_ready(means[name].values.astype(float)) for name in OUTPUTS},
         }
 
 
@@ -170,4 +170,6 @@ def compute_curves(
 
 def _json_ready(values: np.ndarray) -> list[Any]:
     """Nested lists, NaN as None."""
-    return np.where(np.isfinite(values), values, None).tolist()
+    ready = values.astype(object)
+    ready[~np.isfinite(values)] = None
+    return ready.tolist()

@@ -14,14 +14,28 @@ if TYPE_CHECKING:
 
 _CLOSE = 1e-6
 """Gap below which a run counts as at the optimum, whose risk is 2.6e-3 at n = 40."""
+_SEARCHES = ("optimum", "polished")
 _OURS = "ours, after Figure 3"
+
+
+def _missing(feasible: bool) -> Missing:
+    return Missing(f"no run of this grid is proven {'feasible' if feasible else 'infeasible'}")
 
 
 def _ends(name: str, *, feasible: bool = True) -> Callable[[Training], np.ndarray | Missing]:
     def measure(result: Training) -> np.ndarray | Missing:
         values = result.where(feasible, name)
-        word = "feasible" if feasible else "infeasible"
-        return values if values.size else Missing(f"no run of this grid is proven {word}")
+        return values if values.size else _missing(feasible)
+
+    return measure
+
+
+def _best_quotient(feasible: bool) -> Callable[[Training], np.ndarray | Missing]:
+    """The smaller trace quotient of homotopy and of L-BFGS from where descent ended."""
+
+    def measure(result: Training) -> np.ndarray | Missing:
+        values = [result.where(feasible, f"{way}_nc1_quotient") for way in _SEARCHES]
+        return np.minimum(values[0], values[1]) if values[0].size else _missing(feasible)
 
     return measure
 
@@ -57,12 +71,12 @@ _FIGURE3_ROWS = (
     Claim(
         id="hong2025.figure3.infeasible",
         statement=_OURS,
-        says="trace quotient at the best end of each run where collapse is infeasible",
+        says="smaller trace quotient, of homotopy and of polished descent, where collapse is infeasible",
         source="hong2025 Theorem 3; the threshold is ours",
         relation=Relation.AT_LEAST,
         expected=1e-5,
-        measure=_ends("optimum_nc1_quotient", feasible=False),
-        wrong=Wrong("feasibility makes no difference", measure=_ends("optimum_nc1_quotient")),
+        measure=_best_quotient(False),
+        wrong=Wrong("feasibility makes no difference", measure=_best_quotient(True)),
         **_FIGURE3,
     ),
     Claim(
