@@ -20,7 +20,7 @@ HIDDEN, WEIGHT = np.random.default_rng(0).normal(size=(2, 6, 6)) * 1e-6
 TAKES_DATA = {
     "certify": lambda *data: nc.certify(*data).verdict,
     "measure": lambda *data: nc.measure(*data).metrics,
-    "collapse_limit": lambda *data: nc.certify.collapse_limit(*data).to_dict()["largest"],
+    "collapse_limit": lambda *data: nc.certify.collapse_limit(*data).size,
     "orthogonal_separability": lambda *data: orthogonal_separability(*data).to_dict(),
     "is_orthogonally_separable": is_orthogonally_separable,
     "largest_separable_subset": lambda *data: largest_separable_subset(*data).to_dict(),
