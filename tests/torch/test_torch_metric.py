@@ -334,8 +334,8 @@ def test_refused_arguments():
         NeuralCollapse(K, D, preset="nobody1999")
     with pytest.raises(TypeError, match=r"head must be a module with a weight .* it is a Flatten"):
         NeuralCollapse(head=nn.Flatten())
-    with pytest.raises(TypeError, match=r"classes must be integers"):
-        NeuralCollapse(K, D, classes=["a", "b", "c", "d"])
+    with pytest.raises(TypeError, match=r"classes must hold integers, booleans or strings"):
+        NeuralCollapse(K, D, classes=[0.5, 1.5, 2.5, 3.5])
     with pytest.raises(ValueError, match=r"Unexpected keyword arguments: `sunc`"):
         NeuralCollapse(K, D, sunc=True)
 

@@ -343,7 +343,9 @@ class ClassStats:
                 features, state.reference, indices, chosen, (lengths, across, along, squares)
             )
             scaled = lengths * rows.scale**2
-            if bool(xp.any((scaled > 0) & (scaled < float(number.smallest_normal) ** 2))):
+            # Below it a coordinate that is flushed to zero would cost more than a rounding error.
+            smallest = (float(number.smallest_normal) / float(number.eps)) ** 2
+            if bool(xp.any((scaled > 0) & (scaled < smallest))):
                 raise ValueError(
                     f"features differ more in size than {features.dtype} can hold: "
                     "pass them as float64"
