@@ -80,7 +80,7 @@ def test_data_that_cannot_collapse_build_no_network():
 def test_multipliers_are_those_of_the_theory(result_of):
     result = result_of("hong2025.optimality")
     eigenvalue, product = result.slackness()
-    proof = result.point.certificate
+    proof = result.point.optimality
     assert eigenvalue == pytest.approx(
         proof.smallest_eigenvalue / proof.largest_eigenvalue, abs=1e-14
     )

@@ -184,5 +184,5 @@ def test_a_number_of_classes_that_cannot_be_drawn_is_found_before_the_run(classe
 
 def test_a_missing_library_is_named_before_the_run(monkeypatch):
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
-    with pytest.raises(ModuleNotFoundError, match=r"plotly.offline"):
+    with pytest.raises(ModuleNotFoundError, match=r"plotly is needed .*ncollapse\[report\]"):
         check_page(3)

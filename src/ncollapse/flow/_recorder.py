@@ -191,8 +191,8 @@ class Recorder:
 
 def drift(invariants: np.ndarray, start: np.ndarray, norm: np.ndarray) -> np.ndarray:
     """Largest change of a conserved quantity from its ``start``, relative to ‖θ‖², ``(T,)``."""
-    change = np.abs(invariants - start).reshape(len(norm), -1)
-    return change.max(axis=1, initial=0.0) / norm**2
+    change = np.abs(invariants - start)
+    return change.max(axis=tuple(range(1, change.ndim)), initial=0.0) / norm**2
 
 
 def integrated_log_time(steps: dict[str, Any], begin: dict[str, Any]) -> np.ndarray:
