@@ -250,6 +250,15 @@ def test_a_killed_ledger_goes_on_where_it_stopped(fake, tmp_path):
     assert record["claims"] == [{k: v for k, v in row.items() if k != "seconds"} for row in kept]
 
 
+@pytest.fixture
+def interruptible():
+    """Interrupts arrive, even where the tests were started with them ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_stores_nothing_half_done(fake, tmp_path, capsys):
     """A flow that is interrupted returns what it has; that must not be judged."""
     (fake / "second.order").write_text("interrupt")
