@@ -1,6 +1,7 @@
 """The wheel and the source archive: complete, and each extra does what it promises on its own."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -179,7 +180,6 @@ COMMAND = "from ncollapse.cli import main; main({!r})"
         (COMMAND.format(["flow", "ulpm"]), "flow"),
         (COMMAND.format(["flow", "ufm"]), "flow"),
         (COMMAND.format(["reproduce", "hong2025.figure1"]), "sweep"),
-        (COMMAND.format(["reproduce", "ji2022.example31"]), "report"),
         (COMMAND.format(["demo"]), "flow"),
     ],
 )
@@ -189,6 +189,15 @@ def test_a_command_without_its_extra_says_which_to_install(bare, tmp_path, progr
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
     assert done.stderr.endswith(f"is not installed: pip install 'ncollapse[{extra}]'\n")
+
+
+def test_an_experiment_of_numpy_alone_is_judged_without_any_extra_and_says_that_it_is_not_drawn(
+    bare, tmp_path
+):
+    done = run(bare, COMMAND.format(["reproduce", "ji2022.example31", "--json"]), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert '"ji2022.example31.kkt-point"' in done.stdout
+    assert "matplotlib is needed" in json.loads(done.stdout)["undrawn"]
 
 
 def test_the_sources_hold_what_the_tests_read(sources):
