@@ -35,7 +35,7 @@ def test_an_experiment_of_numpy_alone_needs_nothing_else(tmp_path, missing):
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     holds, count, *undrawn = out.stdout.split()
-    assert (holds, count) == ("True", "3")
+    assert (holds, count) == ("True", "4")
     assert ("ncollapse[report]" in " ".join(undrawn)) == (missing == "matplotlib")
     assert (tmp_path / "out" / "example31.json").exists()
 
