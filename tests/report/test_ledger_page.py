@@ -75,8 +75,19 @@ def test_failures_stand_in_it_like_the_rest(page):
 def test_a_slip_has_its_correction_beside_it(page):
     slips = page[page.index('id="slips"') : page.index('<section id="fake2000"')]
     assert "off by 1, beyond 0.1" in slips
-    assert "measured 2.03, expected 2." in slips
+    assert "measured 2.03, expected 2<small>± 0.1</small>." in slips
     assert page.count('class="correction"') == 2
+
+
+def test_a_correction_may_be_that_something_exists():
+    rows = (
+        row("found", 2.0, relation=Relation.EXISTS, expected=None),
+        row("printed", 3.0, corrected="fake2000.found"),
+    )
+    statement = Statement("Lemma 1", "x", ("fake2000.printed", "fake2000.found"))
+    assert "measured 2, expected exists" in render_ledger(
+        Ledger("quick", rows, {"fake2000": (statement,)})
+    )
 
 
 def test_sharpness_is_in_words(page):
