@@ -28,6 +28,14 @@ SWEPT = {
         "width": 6,
         "epochs": 1000,
     },
+    "hong2025.figure6": {
+        "classes": 4,
+        "per_class": 8,
+        "widths": (16, 32, 3200, 0),
+        "neurons": 16,
+        "epochs": 1500,
+        "records": 2,
+    },
     "hong2025.images": {"classes": (2,), "most": 20},
 }
 TRAINED = {"depths": (3,), "seeds": (0,), "width": 32, "epochs": 400, "steps": 200}

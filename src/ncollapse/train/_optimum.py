@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -39,7 +40,8 @@ def to_optimum(
 
     At slope 1 the network is linear and descent meets no dead neuron; the slope then goes to 0. W₁ is
     moved in the span of the inputs, Z = FC with FFᵀ = G in raw coordinates (those of W₁ itself) and
-    F of orthogonal, equally long columns in whitened ones, so the cost does not depend on d.
+    F of orthogonal, equally long columns in whitened ones, so the cost does not depend on d. Where G
+    is invertible, whitened ones are Z itself: the optimum is that of free features, whatever G.
     Whitened coordinates go first; raw ones are tried where these do not meet the lower bound, and
     the better end is kept.
 
@@ -79,7 +81,7 @@ def to_optimum(
     began = time.perf_counter()
     paths = {}
     for whitened in (True, False):
-        factor = problem.factor(whitened=whitened)
+        factor = problem.whitened_factor() if whitened else problem.factor()
         limits = [iterations] * (len(slopes) - 1) + [last_iterations]
         paths[whitened] = _follow(problem, start, held, factor, slopes, limits, on_progress)
         if _meets_bound(problem, paths[whitened][-1]):
@@ -107,7 +109,7 @@ def _follow(
     problem: TwoLayer,
     start: Mapping[str, np.ndarray],
     held: Parameters,
-    factor: np.ndarray,
+    factor: np.ndarray | float,
     slopes: tuple[float, ...],
     limits: list[int],
     on_progress: Callable[[float, float], None] | None,
@@ -115,20 +117,25 @@ def _follow(
     from scipy.optimize import minimize
 
     width = held["weight"].shape[1]
-    split = factor.shape[1] * width
-    coordinates = np.linalg.lstsq(factor, held["preactivations"])[0]
+    if isinstance(factor, float):
+        times = back = functools.partial(np.multiply, factor)
+        coordinates = held["preactivations"] / factor
+    else:
+        times, back = factor.__matmul__, factor.T.__matmul__
+        coordinates = np.linalg.lstsq(factor, held["preactivations"])[0]
+    split = coordinates.size
     point = np.concatenate([coordinates.ravel(), held["weight"].ravel()])
     records, evaluations = [], 0
 
     def held_at(point: np.ndarray) -> Parameters:
         hidden, weight = point[:split].reshape(-1, width), point[split:].reshape(-1, width)
-        return {"preactivations": factor @ hidden, "weight": weight}
+        return {"preactivations": times(hidden), "weight": weight}
 
     for slope, limit in zip(slopes, limits, strict=True):
 
         def objective(point: np.ndarray, slope: float = slope) -> tuple[float, np.ndarray]:
             risk, to_preactivations, to_weight = problem.evaluate(held_at(point), slope)
-            to_hidden = factor.T @ to_preactivations
+            to_hidden = back(to_preactivations)
             return float(risk), np.concatenate([to_hidden.ravel(), to_weight.ravel()])
 
         answer = minimize(

@@ -187,15 +187,44 @@ class TwoLayer:
         draws = init * generator.standard_normal((factor.shape[1], width))
         return {"preactivations": factor @ draws, "weight": uniform(self.num_classes, width)}
 
-    def factor(self, *, whitened: bool = False) -> np.ndarray:
-        """F ``(N, r)`` with FFᵀ = G; ``whitened``: the same range, its columns equally long."""
+    def factor(self) -> np.ndarray:
+        """F ``(N, r)`` with FFᵀ = G and r its rank: triangular where G is invertible."""
+        if self._triangular is not None:
+            return self._triangular
         values, vectors = self._spectrum
-        return vectors * np.sqrt(values.mean() if whitened else values)
+        return vectors * np.sqrt(values)
+
+    def whitened_factor(self) -> np.ndarray | float:
+        """F of the range of G with equally long columns; where G is invertible, f for F = f·I."""
+        if self._triangular is not None:
+            return float(np.sqrt(np.trace(self.gram) / len(self.gram)))
+        values, vectors = self._spectrum
+        return vectors * np.sqrt(values.mean())
 
     def coefficients(self, change: np.ndarray) -> np.ndarray:
         """A ``(N, D)`` with GA the ``change`` of the preactivations: W₁ moves by AᵀX."""
+        if self._triangular is not None:
+            from scipy.linalg import cho_solve
+
+            return cho_solve((self._triangular, True), change)
         values, vectors = self._spectrum
         return vectors @ ((vectors.T @ change) / values[:, None])
+
+    @property
+    def invertible(self) -> bool:
+        """Whether G is, up to rounding: then every ``(N, D)`` is some XW₁ᵀ (hong2025 Theorem 3(b))."""
+        return self._triangular is not None
+
+    @cached_property
+    def _triangular(self) -> np.ndarray | None:
+        """L with LLᵀ = G, or None where the condition of G, which is cheap to estimate, is 1/(Nε)."""
+        from scipy.linalg.lapack import dpocon, dpotrf
+
+        lower, failed = dpotrf(self.gram, lower=1, clean=1)
+        if failed:
+            return None
+        reciprocal, _ = dpocon(lower, float(np.abs(self.gram).sum(axis=0).max()), uplo="L")
+        return lower if reciprocal > len(lower) * np.finfo(float).eps else None
 
     @cached_property
     def _spectrum(self) -> tuple[np.ndarray, np.ndarray]:

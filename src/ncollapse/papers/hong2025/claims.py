@@ -10,6 +10,7 @@ import numpy as np
 from ncollapse.claims import Claim, Missing, Relation, Wrong
 from ncollapse.papers.hong2025.construction_claims import CERTIFICATES, OPTIMALITY
 from ncollapse.papers.hong2025.lemma_claims import LEMMAS, THEOREM8
+from ncollapse.papers.hong2025.three_layer_claims import THREE_LAYER_CLAIMS
 from ncollapse.papers.hong2025.training_claims import TRAINING_CLAIMS
 from ncollapse.theory.boundary import gordon_bound
 
@@ -332,4 +333,5 @@ CLAIMS = (
     *CERTIFICATES,
     *OPTIMALITY,
     *TRAINING_CLAIMS,
+    *THREE_LAYER_CLAIMS,
 )

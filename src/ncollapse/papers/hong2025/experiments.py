@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ncollapse.papers.hong2025.minimisers import Theorem2
     from ncollapse.papers.hong2025.multipliers import Optimality
     from ncollapse.papers.hong2025.phase import Phase
+    from ncollapse.papers.hong2025.three_layers import ThreeLayers
     from ncollapse.papers.hong2025.training import Curves, Training
     from ncollapse.papers.hong2025.two_neurons import TwoNeurons
 
@@ -291,3 +292,49 @@ def figure5(
     from ncollapse.papers.hong2025 import training
 
     return training.compute_curves(1.42, count, ratios, width, epochs, seed=0)
+
+
+@experiment(
+    "Three layers with a random first one: is wider better, or faster?",
+    "gap and nc1 to nc3 over epochs at widths up to infinity, both readings of N(0, 1/√d₁)",
+    quick={"per_class": 15, "widths": (75, 150, 600, 6_000, 0), "epochs": 3_000},
+    paper={
+        "images": "fashion-mnist",
+        "per_class": 500,
+        "widths": (1_000, 5_000, 20_000, 0),
+        "epochs": 1_000,
+    },
+)
+def figure6(
+    *,
+    folder: Path,
+    per_class: int,
+    widths: tuple[int, ...],
+    epochs: int,
+    images: str = "",
+    classes: int = 10,
+    trials: int = 1,
+    neurons: int = 40,
+    records: int = 12,
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> ThreeLayers:
+    """K = 10, n = 500 on Fashion-MNIST, λ as in Figure 3, full batches; width 0 is infinity.
+
+    The number of epochs is not the paper's 100,000, which would take days at N = 5,000.
+    """
+    from ncollapse.papers.hong2025 import three_layers
+
+    return three_layers.compute(
+        images,
+        classes,
+        per_class,
+        widths,
+        trials,
+        neurons,
+        epochs,
+        folder,
+        records=records,
+        workers=workers,
+        scheduler=scheduler,
+    )

@@ -10,6 +10,10 @@ import numpy as np
 from scipy.special import ndtri
 
 from ncollapse.papers.hong2025.experiments import SHARES
+from ncollapse.papers.hong2025.training_figures import figure3 as figure3
+from ncollapse.papers.hong2025.training_figures import figure4 as figure4
+from ncollapse.papers.hong2025.training_figures import figure5 as figure5
+from ncollapse.papers.hong2025.training_figures import figure6 as figure6
 from ncollapse.report.images import save_figure
 from ncollapse.report.style import class_colours, faint, ink
 from ncollapse.theory.boundary import gordon_bound
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
     from ncollapse.papers.hong2025.image_limits import LargestCounts
     from ncollapse.papers.hong2025.minimisers import Theorem2
     from ncollapse.papers.hong2025.phase import Phase
-    from ncollapse.papers.hong2025.training import Curves, Training
     from ncollapse.papers.hong2025.two_neurons import TwoNeurons
 
 _PHASE_LINES: dict[str, dict[str, Any]] = {
@@ -127,80 +130,6 @@ def theorem8(result: TwoNeurons, out: Path) -> list[Path]:
         plot_ties(right, result)
 
     return [save_figure(out / "theorem8.png", (9.6, 4.0), draw)]
-
-
-def figure3(result: Training, out: Path) -> list[Path]:
-    """nc1 and the trace quotient against d/n, a line for each σ; a column for each way."""
-    ways = ("descent", "polished", "optimum")
-
-    def draw(figure: Any) -> None:
-        axes = figure.subplots(2, len(ways), sharex=True, sharey="row")
-        lines: list[Any] = []
-        for column, way in enumerate(ways):
-            for row, name in enumerate(("nc1_pinv", "nc1_quotient")):
-                lines = plot_ends(axes[row, column], result, f"{way}_{name}")
-            axes[0, column].set_title(way)
-            axes[1, column].set_xlabel("d / n")
-        axes[0, 0].set_ylabel("nc1 (3.2)")
-        axes[1, 0].set_ylabel("trace quotient")
-        figure.legend(handles=lines, loc="outside upper center", ncols=len(lines))
-        figure.supxlabel(
-            f"n = {result.count} per class, {result.width} neurons, {result.epochs:,} epochs, full "
-            "batches. Filled: collapse is proven feasible; hollow: it is not",
-            fontsize=8,
-        )
-
-    return [save_figure(out / "figure3.png", (10.0, 6.0), draw)]
-
-
-def figure4(result: Curves, out: Path) -> list[Path]:
-    """A panel for each metric."""
-    return _training_curves(result, out / "figure4.png")
-
-
-def figure5(result: Curves, out: Path) -> list[Path]:
-    """A panel for each metric."""
-    return _training_curves(result, out / "figure5.png")
-
-
-def plot_ends(axis: Any, result: Training, name: str) -> list[Any]:
-    """Trials' geometric means against d/n, a line for each σ; returns the lines."""
-    sigmas, ratios = result.cells["sigma"].values, result.cells["ratio"].values
-    lines = []
-    for place, colour in enumerate(class_colours(len(sigmas))):
-        cells = result.cells.isel(sigma=place)
-        values = np.exp(np.mean(np.log(np.maximum(cells[name].values, 1e-20)), axis=-1))
-        feasible = cells["feasible"].mean("trial").values > 0.5
-        label = f"σ = {sigmas[place]:g}"
-        lines += axis.plot(ratios, values, color=colour, label=label)
-        for marked, face in ((feasible, colour), (~feasible, "none")):
-            axis.plot(ratios[marked], values[marked], "o", color=colour, markerfacecolor=face)
-    axis.set_yscale("log")
-    return lines
-
-
-def _training_curves(result: Curves, path: Path) -> list[Path]:
-    def draw(figure: Any) -> None:
-        axes = figure.subplots(1, len(result.values), sharex=True)
-        lines: list[Any] = []
-        for axis, (name, values) in zip(axes, result.values.items(), strict=True):
-            lines = [
-                axis.loglog(
-                    result.epochs,
-                    row,
-                    color=colour,
-                    ls="-" if place % 2 == 0 else "--",
-                    label=f"d/n = {result.ratios[place]:g}",
-                )[0]
-                for place, (row, colour) in enumerate(
-                    zip(values, class_colours(len(values)), strict=True)
-                )
-            ]
-            axis.set(title=name, xlabel="epoch")
-        figure.legend(handles=lines, loc="outside upper center", ncols=len(lines))
-        figure.supxlabel(f"σ = {result.sigma:g}, n = {result.count}, full batches", fontsize=8)
-
-    return [save_figure(path, (15.0, 3.8), draw)]
 
 
 def plot_success(

@@ -1,0 +1,129 @@
+"""hong2025's figures of training, 3 to 6."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ncollapse.report.images import save_figure
+from ncollapse.report.style import class_colours, faint
+
+if TYPE_CHECKING:
+    from ncollapse.papers.hong2025.three_layers import ThreeLayers
+    from ncollapse.papers.hong2025.training import Curves, Training
+
+
+def figure3(result: Training, out: Path) -> list[Path]:
+    """nc1 and the trace quotient against d/n, a line for each σ; a column for each way."""
+    ways = ("descent", "polished", "optimum")
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots(2, len(ways), sharex=True, sharey="row")
+        lines: list[Any] = []
+        for column, way in enumerate(ways):
+            for row, name in enumerate(("nc1_pinv", "nc1_quotient")):
+                lines = plot_ends(axes[row, column], result, f"{way}_{name}")
+            axes[0, column].set_title(way)
+            axes[1, column].set_xlabel("d / n")
+        axes[0, 0].set_ylabel("nc1 (3.2)")
+        axes[1, 0].set_ylabel("trace quotient")
+        figure.legend(handles=lines, loc="outside upper center", ncols=len(lines))
+        figure.supxlabel(
+            f"n = {result.count} per class, {result.width} neurons, {result.epochs:,} epochs, full "
+            "batches. Filled: collapse is proven feasible; hollow: it is not",
+            fontsize=8,
+        )
+
+    return [save_figure(out / "figure3.png", (10.0, 6.0), draw)]
+
+
+def figure4(result: Curves, out: Path) -> list[Path]:
+    """A panel for each metric."""
+    return _training_curves(result, out / "figure4.png")
+
+
+def figure5(result: Curves, out: Path) -> list[Path]:
+    """A panel for each metric."""
+    return _training_curves(result, out / "figure5.png")
+
+
+def figure6(result: ThreeLayers, out: Path) -> list[Path]:
+    """A row for each reading of the first layer's law, a column for the gap and each metric."""
+    readings, names = result.curves["reading"].values, list(result.curves.data_vars)
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots(len(readings), len(names), sharex=True, sharey="col")
+        lines: list[Any] = []
+        for row, reading in zip(axes, readings, strict=True):
+            for axis, name in zip(row, names, strict=True):
+                lines = plot_widths(axis, result, str(reading), str(name))
+            row[0].set_ylabel(reading)
+        for axis, name in zip(axes[0], names, strict=True):
+            axis.set_title(name)
+        for axis in axes[-1]:
+            axis.set_xlabel("epoch")
+        figure.legend(handles=lines, loc="outside upper center", ncols=len(lines))
+        figure.supxlabel(
+            f"{result.data}, N = {result.num_samples}, {result.neurons} neurons in the last layer, full "
+            "batches, one start for all readings. Dotted: after homotopy; a kernel of rank N makes "
+            "that optimum the same at every width",
+            fontsize=8,
+        )
+
+    return [save_figure(out / "figure6.png", (2.6 * len(names), 7.4), draw)]
+
+
+def plot_ends(axis: Any, result: Training, name: str) -> list[Any]:
+    """Trials' geometric means against d/n, a line for each σ; returns the lines."""
+    sigmas, ratios = result.cells["sigma"].values, result.cells["ratio"].values
+    lines = []
+    for place, colour in enumerate(class_colours(len(sigmas))):
+        cells = result.cells.isel(sigma=place)
+        values = np.exp(np.mean(np.log(np.maximum(cells[name].values, 1e-20)), axis=-1))
+        feasible = cells["feasible"].mean("trial").values > 0.5
+        label = f"σ = {sigmas[place]:g}"
+        lines += axis.plot(ratios, values, color=colour, label=label)
+        for marked, face in ((feasible, colour), (~feasible, "none")):
+            axis.plot(ratios[marked], values[marked], "o", color=colour, markerfacecolor=face)
+    axis.set_yscale("log")
+    return lines
+
+
+def plot_widths(axis: Any, result: ThreeLayers, reading: str, name: str) -> list[Any]:
+    """Trials' geometric means against epochs, a line for each width; returns these lines."""
+    curves = np.exp(np.log(result.curves[name].sel(reading=reading)).mean("trial"))
+    lines = []
+    for width, colour in zip(result.widths, class_colours(len(result.widths)), strict=True):
+        values = curves.sel(width=width)
+        style = {"color": colour, "ls": "-" if width else "--"}
+        label = f"d₁ = {result.label(width)}"
+        lines += axis.loglog(curves["epoch"], values, label=label, **style)
+    reached = np.maximum(result.ends[name].where(result.ends["invertible"]).max(), 1e-16)
+    axis.axhline(float(reached), color=faint(), ls=":")
+    return lines
+
+
+def _training_curves(result: Curves, path: Path) -> list[Path]:
+    def draw(figure: Any) -> None:
+        axes = figure.subplots(1, len(result.values), sharex=True)
+        lines: list[Any] = []
+        for axis, (name, values) in zip(axes, result.values.items(), strict=True):
+            lines = [
+                axis.loglog(
+                    result.epochs,
+                    row,
+                    color=colour,
+                    ls="-" if place % 2 == 0 else "--",
+                    label=f"d/n = {result.ratios[place]:g}",
+                )[0]
+                for place, (row, colour) in enumerate(
+                    zip(values, class_colours(len(values)), strict=True)
+                )
+            ]
+            axis.set(title=name, xlabel="epoch")
+        figure.legend(handles=lines, loc="outside upper center", ncols=len(lines))
+        figure.supxlabel(f"σ = {result.sigma:g}, n = {result.count}, full batches", fontsize=8)
+
+    return [save_figure(path, (15.0, 3.8), draw)]
