@@ -28,6 +28,8 @@ SWEPT = {
         "width": 6,
         "epochs": 1000,
     },
+    "hong2025.figure4": {"count": 15, "epochs": 5000, "ratios": (1.3, 3.0), "records": 5},
+    "hong2025.figure5": {"count": 15, "epochs": 2000, "ratios": (1.3, 3.0), "records": 5},
     "hong2025.figure6": {
         "classes": 4,
         "per_class": 8,
@@ -43,8 +45,6 @@ SMALL = {
     "hong2025.certificates": {"draws": 5},
     "hong2025.lemmas": {"trials": 1_000},
     "hong2025.optimality": {"starts": 6},
-    "hong2025.figure4": {"count": 15, "epochs": 5000, "ratios": (1.3, 3.0)},
-    "hong2025.figure5": {"count": 15, "epochs": 2000, "ratios": (1.3, 3.0)},
     "hong2025.theorem2": {"shares": (0.2, 1.5), "seeds": (0, 1)},
     "hong2025.theorem8": {"trials": 10},
     "imbalance.batch_norm": TRAINED,

@@ -57,6 +57,33 @@ def test_it_is_plain_descent_to_rounding(dim):
     assert run.norm[-1] == pytest.approx(np.sqrt(np.sum(hidden**2) + np.sum(weight**2)), rel=1e-12)
 
 
+def test_batches_are_plain_stochastic_descent(feasible):
+    data, _, problem = feasible
+    options = {"width": 6, "learning_rate": 0.5, "drops": (9, 9), "batch": 7}
+    run = descend(problem, **options, epochs=12, seed=1)
+    start = problem.start(6, seed=1)
+    hidden, weight = start["hidden"], start["weight"]
+    for epoch in range(12):
+        order = np.random.default_rng(epoch).permutation(24)
+        for rows in (order[:7], order[7:14], order[14:21], order[21:]):
+            hidden, weight = plain_descent(
+                data.inputs[rows],
+                problem.one_hot[rows],
+                {"hidden": hidden, "weight": weight},
+                (1e-3, 1e-6 * 24 / len(rows)),
+                epochs=1,
+                rates=lambda _, epoch=epoch: 0.5 if epoch < 9 else 0.005,
+            )
+    np.testing.assert_allclose(run.parameters["hidden"], hidden, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(run.parameters["weight"], weight, rtol=0, atol=1e-13)
+    assert np.exp(run.log_time[-1]) == pytest.approx(4 * (9 * 0.5 + 3 * 0.005))
+    half = descend(problem, **options, epochs=5, seed=1)
+    whole = descend(problem, **options, epochs=12, seed=1, resume=half)
+    np.testing.assert_array_equal(whole.parameters["hidden"], run.parameters["hidden"])
+    with pytest.raises(ValueError, match="batch must be 1 to 24, the number of samples"):
+        descend(problem, width=6, epochs=1, batch=25)
+
+
 def test_preactivations_alone_move_as_with_the_inputs(feasible):
     data, _, problem = feasible
     run = descend(problem, **FAST, seed=1)

@@ -1,4 +1,4 @@
-"""Full-batch gradient descent on the two-layer risk, at a cost that does not depend on d."""
+"""Gradient descent on the two-layer risk, in batches or not, at a cost that does not depend on d."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def descend(
     start: Mapping[str, np.ndarray] | None = None,
     learning_rate: float = 0.1,
     drops: tuple[int, int] | None = None,
+    batch: int | None = None,
     records: int = 40,
     resume: Run | None = None,
     on_progress: Progress | None = None,
@@ -51,6 +52,10 @@ def descend(
     learning_rate, drops
         η, divided by 10 after each of the two epochs ``drops``: by default a third and two thirds
         of ``epochs`` (hong2025 §3.2, whose text says "of the first epoch").
+    batch
+        Samples of a step; all by default. An epoch is one step for each part of a permutation that its
+        number fixes; the features' decay is multiplied by N over the samples of the step, so that
+        the steps' mean is ∇R. ``log_time`` is the log of all steps summed.
     records
         About how many epochs to record, spread evenly in log(epoch); the last one always is.
     resume
@@ -69,7 +74,8 @@ def descend(
     Raises
     ------
     ValueError
-        As `TwoLayer.start` and `TwoLayer.held`; a rate that is not positive, no epochs beyond those of
+        As `TwoLayer.start` and `TwoLayer.held`; a rate that is not positive, a batch that is not of 1 to
+        N samples, no epochs beyond those of
         the resumed run, a resumed run of another set-up, a risk lost like this before the first
         record.
     """
@@ -84,6 +90,7 @@ def descend(
         starts=starts,
         learning_rate=learning_rate,
         drops=drops,
+        batch=batch,
         records=records,
         resume=None if resume is None else [resume],
         on_progress=on_progress,
@@ -100,6 +107,7 @@ def descend_all(
     starts: Sequence[Mapping[str, np.ndarray]] | None = None,
     learning_rate: float = 0.1,
     drops: tuple[int, int] | None = None,
+    batch: int | None = None,
     records: int = 40,
     resume: Sequence[Run] | None = None,
     on_progress: Progress | None = None,
@@ -117,6 +125,8 @@ def descend_all(
         raise ValueError(f"epochs must be at least {done + 1}, but it is {epochs}")
     options = {"learning_rate": rate, "drops": [first, second]}
     options |= {"epochs": epochs, "records": records}
+    if batch is not None:
+        options["batch"] = _check_batch(batch, len(problems[0].labels))
     if starts is None:
         if width is None:
             raise ValueError("width must be given where no start is")
@@ -133,10 +143,10 @@ def descend_all(
     if resume is not None:
         for run, setup, first_held in zip(resume, setups, held, strict=True):
             _check_resumed(run, setup, first_held)
-    batch = _Batch(problems, held, resume)
+    networks = _Networks(problems, held, resume, batch)
     marks = np.unique(np.geomspace(1, epochs, records).round().astype(int))
     return _train(
-        batch,
+        networks,
         setups,
         starts,
         held,
@@ -148,12 +158,17 @@ def descend_all(
     )
 
 
-class _Batch:
+class _Networks:
     """B networks as stacked arrays; `advance` moves them all by some epochs."""
 
     def __init__(
-        self, problems: Sequence[TwoLayer], held: list[Parameters], resume: Sequence[Run] | None
+        self,
+        problems: Sequence[TwoLayer],
+        held: list[Parameters],
+        resume: Sequence[Run] | None,
+        batch: int | None,
     ) -> None:
+        self.size = len(problems[0].labels) if batch is None else batch
         same = all(problem is problems[0] for problem in problems)
         unlike = problems[:1] if same else problems
         self.problems = problems
@@ -167,21 +182,36 @@ class _Batch:
             self.weight = np.stack([run.at(-1)["weight"] for run in resume])
         self.preactivations = self.first + self.gram @ self.coefficients
 
-    def advance(self, steps: Sequence[float]) -> None:
-        decays = self.problems[0]
-        for step in steps:
-            _, to_preactivations, to_weight = risk_and_gradient(
-                self.preactivations,
-                self.weight,
-                self.one_hot,
-                weight_decay=decays.weight_decay,
-                feature_decay=decays.feature_decay,
-            )
-            to_preactivations *= step
-            self.coefficients -= to_preactivations
-            self.weight = self.weight - step * to_weight
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return -(-self.gram.shape[-1] // self.size)
+
+    def advance(self, epochs: range, rates: Sequence[float]) -> None:
+        for epoch, rate in zip(epochs, rates, strict=True):
+            if self.steps == 1:
+                self._step(slice(None), rate)
+            else:
+                order = np.random.default_rng(epoch).permutation(self.gram.shape[-1])
+                for rows in np.split(order, range(self.size, len(order), self.size)):
+                    changes = self._step(rows, rate)
+                    self.preactivations -= self.gram[..., rows] @ changes
             np.matmul(self.gram, self.coefficients, out=self.preactivations)
             self.preactivations += self.first
+
+    def _step(self, rows: Any, rate: float) -> np.ndarray:
+        decays, one_hot = self.problems[0], self.one_hot[:, rows]
+        _, to_preactivations, to_weight = risk_and_gradient(
+            self.preactivations[:, rows],
+            self.weight,
+            one_hot,
+            weight_decay=decays.weight_decay,
+            feature_decay=decays.feature_decay * (self.gram.shape[-1] / one_hot.shape[1]),
+        )
+        to_preactivations *= rate
+        self.coefficients[:, rows] -= to_preactivations
+        self.weight = self.weight - rate * to_weight
+        return to_preactivations
 
     def point(self, index: int) -> Parameters:
         return {
@@ -191,7 +221,7 @@ class _Batch:
 
 
 def _train(
-    batch: _Batch,
+    networks: _Networks,
     setups: Sequence[Setup],
     starts: Sequence[Mapping[str, np.ndarray]],
     held: list[Parameters],
@@ -204,33 +234,33 @@ def _train(
 ) -> list[Run]:
     began, places = time.perf_counter(), range(len(held))
     histories: list[list[dict[str, Any]]] = [[] for _ in places]
-    kept = [batch.coefficients[i].copy() for i in places]
+    kept = [networks.coefficients[i].copy() for i in places]
     ends = [(End.EPOCHS, f"Did {marks[-1]} epochs.") for _ in places]
-    passed = math.fsum(steps(epoch) for epoch in range(done))
+    passed = networks.steps * math.fsum(steps(epoch) for epoch in range(done))
     going, at = set(places), done
     try:
         for mark in marks:
             rates = [steps(epoch) for epoch in range(at, mark)]
             with np.errstate(over="ignore", invalid="ignore"):
-                batch.advance(rates)
-            passed, at = passed + math.fsum(rates), mark
+                networks.advance(range(at, mark), rates)
+            passed, at = passed + networks.steps * math.fsum(rates), mark
             for i in sorted(going):
-                point = batch.point(i)
+                point = networks.point(i)
                 with np.errstate(over="ignore", invalid="ignore"):
-                    risk = float(batch.problems[i].evaluate(point)[0])
+                    risk = float(networks.problems[i].evaluate(point)[0])
                 if not risk < _LOST:
                     going.remove(i)
                     ends[i] = _diverged(
                         histories[i], mark, risk, setups[i].options["learning_rate"]
                     )
                     continue
-                kept[i] = batch.coefficients[i].copy()
+                kept[i] = networks.coefficients[i].copy()
                 hidden = hidden_square(
-                    batch.problems[i], starts[i], held[i], point["preactivations"], kept[i]
+                    networks.problems[i], starts[i], held[i], point["preactivations"], kept[i]
                 )
                 norm = math.sqrt(hidden + float(np.sum(point["weight"] ** 2)))
                 histories[i].append(
-                    record(batch.problems[i], point, float(mark), time=passed, norm=norm)
+                    record(networks.problems[i], point, float(mark), time=passed, norm=norm)
                 )
                 if on_progress is not None:
                     on_progress(float(mark), -math.log(risk))
@@ -245,12 +275,12 @@ def _train(
     spent = (time.perf_counter() - began) / len(held)
     return [
         run_of(
-            batch.problems[i],
+            networks.problems[i],
             setups[i],
             ends[i],
             held[i],
             histories[i],
-            lifted(batch.problems[i], starts[i], histories[i][-1]["snapshot"], kept[i]),
+            lifted(networks.problems[i], starts[i], histories[i][-1]["snapshot"], kept[i]),
             evaluations=int(histories[i][-1]["s"]),
             seconds=spent,
             resumed=None if resume is None else resume[i],
@@ -271,6 +301,12 @@ def _diverged(
         f"The risk is {risk:.3g} after epoch {mark}: {cause}. Kept is epoch {last['s']:.0f}, where "
         f"it is {math.exp(-last['log_inverse_loss']):.6g}."
     )
+
+
+def _check_batch(batch: int, count: int) -> int:
+    if not 1 <= batch <= count:
+        raise ValueError(f"batch must be 1 to {count}, the number of samples, but it is {batch}")
+    return batch
 
 
 def _check_alike(problems: Sequence[TwoLayer], held: Sequence[Parameters]) -> None:

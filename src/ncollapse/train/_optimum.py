@@ -117,12 +117,13 @@ def _follow(
     from scipy.optimize import minimize
 
     width = held["weight"].shape[1]
-    if isinstance(factor, float):
+    times: Callable[[np.ndarray], np.ndarray]
+    if isinstance(factor, np.ndarray):
+        times, back = functools.partial(np.matmul, factor), functools.partial(np.matmul, factor.T)
+        coordinates = np.linalg.lstsq(factor, held["preactivations"])[0]
+    else:
         times = back = functools.partial(np.multiply, factor)
         coordinates = held["preactivations"] / factor
-    else:
-        times, back = factor.__matmul__, factor.T.__matmul__
-        coordinates = np.linalg.lstsq(factor, held["preactivations"])[0]
     split = coordinates.size
     point = np.concatenate([coordinates.ravel(), held["weight"].ravel()])
     records, evaluations = [], 0

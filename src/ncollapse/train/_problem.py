@@ -218,12 +218,14 @@ class TwoLayer:
     @cached_property
     def _triangular(self) -> np.ndarray | None:
         """L with LLᵀ = G, or None where the condition of G, which is cheap to estimate, is 1/(Nε)."""
-        from scipy.linalg.lapack import dpocon, dpotrf
+        from scipy.linalg import lapack
 
-        lower, failed = dpotrf(self.gram, lower=1, clean=1)
+        routines: Any = lapack
+        lower, failed = routines.dpotrf(self.gram, lower=1, clean=1)
         if failed:
             return None
-        reciprocal, _ = dpocon(lower, float(np.abs(self.gram).sum(axis=0).max()), uplo="L")
+        norm = float(np.abs(self.gram).sum(axis=0).max())
+        reciprocal, _ = routines.dpocon(lower, norm, uplo="L")
         return lower if reciprocal > len(lower) * np.finfo(float).eps else None
 
     @cached_property

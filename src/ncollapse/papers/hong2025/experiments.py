@@ -271,12 +271,22 @@ def optimality(*, starts: int, seed: int = 0) -> Optimality:
     paper={"count": 300, "epochs": 100_000},
 )
 def figure4(
-    *, count: int, epochs: int, width: int = 16, ratios: tuple[float, ...] = TRAIN_RATIOS
+    *,
+    folder: Path,
+    count: int,
+    epochs: int,
+    width: int = 16,
+    records: int = 20,
+    ratios: tuple[float, ...] = TRAIN_RATIOS,
+    workers: int | None = None,
+    scheduler: str | None = None,
 ) -> Curves:
     """Full-batch descent as in Figure 3, with one draw and start at each d/n."""
     from ncollapse.papers.hong2025 import training
 
-    return training.compute_curves(0.18, count, ratios, width, epochs, seed=0)
+    return training.compute_curves(
+        0.18, count, ratios, width, epochs, records, folder, workers=workers, scheduler=scheduler
+    )
 
 
 @experiment(
@@ -286,12 +296,22 @@ def figure4(
     paper={"count": 300, "epochs": 100_000},
 )
 def figure5(
-    *, count: int, epochs: int, width: int = 16, ratios: tuple[float, ...] = TRAIN_RATIOS
+    *,
+    folder: Path,
+    count: int,
+    epochs: int,
+    width: int = 16,
+    records: int = 20,
+    ratios: tuple[float, ...] = TRAIN_RATIOS,
+    workers: int | None = None,
+    scheduler: str | None = None,
 ) -> Curves:
     """Full-batch descent as in Figure 3, with one draw and start at each d/n."""
     from ncollapse.papers.hong2025 import training
 
-    return training.compute_curves(1.42, count, ratios, width, epochs, seed=0)
+    return training.compute_curves(
+        1.42, count, ratios, width, epochs, records, folder, workers=workers, scheduler=scheduler
+    )
 
 
 @experiment(

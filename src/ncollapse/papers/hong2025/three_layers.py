@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy.stats import gmean
 
 from ncollapse.data import Dataset, load_images
+from ncollapse.papers.hong2025 import curves
+from ncollapse.papers.hong2025.curves import MEASURED
 from ncollapse.papers.hong2025.image_limits import FOLDER_VARIABLE
 from ncollapse.papers.hong2025.training import DECAYS
 from ncollapse.sweep import run_sweep
 from ncollapse.train import (
-    METRIC_NAMES,
     TwoLayer,
     arc_cosine_gram,
     descend,
@@ -28,7 +30,6 @@ READINGS = ("variance 1/√d₁", "variance 1/d₁", "normalised")
 """Two readings of N(0, 1/√d₁), of which the second is that of Theorem 6, and G over its mean diagonal.
 
 Each G is a multiple of the others of its width; only the first grows with it."""
-MEASURED = ("gap", *METRIC_NAMES)
 RECORDS = 12
 
 
@@ -58,8 +59,11 @@ class ThreeLayers:
 
     def last(self, reading: str, name: str) -> np.ndarray:
         """Geometric means over trials at the last epoch, one for each width."""
-        values = self.curves[name].sel(reading=reading).isel(epoch=-1)
-        return np.exp(np.log(values).mean("trial").values)
+        return self.mean_curves(reading, name).isel(epoch=-1).values
+
+    def mean_curves(self, reading: str, name: str) -> xr.DataArray:
+        """Geometric means over trials, over (width, epoch)."""
+        return self.curves[name].sel(reading=reading).reduce(gmean, "trial")
 
     def label(self, width: int) -> str:
         return f"{width:,}" if width else "∞"
@@ -98,14 +102,13 @@ def compute(
     scheduler: str | None = None,
 ) -> ThreeLayers:
     """Train in each cell of (width, trial, reading), and once to the optimum. Resumes in ``folder``."""
-    marks = np.unique(np.geomspace(1, epochs, records).round().astype(int))
-    names = [f"{name}_{mark}" for name in MEASURED for mark in marks]
+    at = curves.marks(epochs, records)
     ends = [f"optimum_{name}" for name in MEASURED]
     cells = run_sweep(
         three_layer_cell,
         {"width": widths, "trial": range(trials), "reading": READINGS},
         folder,
-        outputs={"invertible": np.bool_, **dict.fromkeys((*names, *ends), np.float64)},
+        outputs={"invertible": np.bool_, **curves.outputs(at), **dict.fromkeys(ends, np.float64)},
         arguments={
             "images": images,
             "classes": classes,
@@ -118,17 +121,13 @@ def compute(
         workers=workers,
         scheduler=scheduler,
     )
-    epoch = xr.Variable("epoch", marks)
-    curves = {
-        name: xr.concat([cells[f"{name}_{mark}"] for mark in marks], epoch) for name in MEASURED
-    }
     whole = cells.sel(reading=READINGS[-1], drop=True)
     reached = {name: whole[f"optimum_{name}"] for name in MEASURED}
     return ThreeLayers(
         data=images or "MNIST digits",
         num_samples=classes * per_class,
         neurons=neurons,
-        curves=xr.Dataset(curves).transpose("width", "trial", "reading", "epoch"),
+        curves=curves.collect(cells, at),
         ends=xr.Dataset({**reached, "invertible": whole["invertible"]}),
     )
 
@@ -151,20 +150,16 @@ def three_layer_cell(
     """
     data = unit_images(images, classes, per_class)
     gram = first_layer_gram(data, width, seed)
-    plain = TwoLayer(gram / (2.0 * np.trace(gram) / len(gram)), data.labels, **DECAYS)
-    marks = np.unique(np.geomspace(1, epochs, records).round().astype(int))
-    record: dict[str, Any] = {f"{name}_{mark}": np.nan for name in MEASURED for mark in marks}
+    plain = _problem(gram * len(gram) / (2.0 * np.trace(gram)), data)
+    record: dict[str, Any] = dict.fromkeys(curves.outputs(curves.marks(epochs, records)), np.nan)
     record |= {f"optimum_{name}": np.nan for name in MEASURED} | {"invertible": False}
     if reading == READINGS[0] and not width:
         return record
     factor = {READINGS[0]: np.sqrt(width), READINGS[1]: 1.0}.get(reading)
-    problem = plain if factor is None else TwoLayer(factor * gram, data.labels, **DECAYS)
+    problem = plain if factor is None else _problem(factor * gram, data)
     start = plain.start(neurons, seed=seed)
     run = descend(problem, start=start, epochs=epochs, records=records)
-    gaps = np.exp(-run.log_inverse_loss) - problem.lower_bound.risk
-    for name, values in {**run.observations, "gap": gaps}.items():
-        if name in MEASURED:
-            record |= {f"{name}_{e}": v for e, v in zip(run.epochs, values, strict=True)}
+    record |= curves.record(run, problem)
     if problem is plain:
         end = outcome(to_optimum(plain, start=start))
         reached = {**end.metrics, "gap": end.risk - end.lower_bound}
@@ -173,14 +168,23 @@ def three_layer_cell(
     return record
 
 
+def _problem(gram: np.ndarray, data: Dataset) -> TwoLayer:
+    return TwoLayer(gram, data.labels, DECAYS["weight_decay"], DECAYS["feature_decay"])
+
+
 def unit_images(images: str, classes: int, per_class: int) -> Dataset:
     """The first images of each class, ‖x‖ = 1 as in Theorem 6; the packaged digits without a name.
 
     A name is that of a folder in the one that NCOLLAPSE_DATA names, or else of a download.
     """
     folder = Path(os.environ.get(FOLDER_VARIABLE, "")) / images
-    source = {"folder": folder} if folder.is_dir() else {"dataset": images}
-    data = load_images(range(classes), per_class, **(source if images else {}))
+    here = folder.is_dir() and bool(images)
+    data = load_images(
+        range(classes),
+        per_class,
+        folder=folder if here else None,
+        dataset=None if here else images or None,
+    )
     rows = data.inputs / np.linalg.norm(data.inputs, axis=1)[:, None]
     return Dataset.from_arrays(rows, data.labels, name=data.name)
 

@@ -11,10 +11,11 @@ import xarray as xr
 
 from ncollapse.certify import certify
 from ncollapse.data.synthetic import gaussian_mixture
+from ncollapse.papers.hong2025 import curves
+from ncollapse.runs import Run
 from ncollapse.sweep import run_sweep
 from ncollapse.theory.boundary import phase_boundary
 from ncollapse.train import (
-    METRIC_NAMES,
     TwoLayer,
     collapsed_network,
     descend,
@@ -25,9 +26,9 @@ from ncollapse.train import (
 )
 
 DECAYS = {"weight_decay": 1e-3, "feature_decay": 1e-6}
-WAYS = ("descent", "polished", "optimum", "built", "returned")
-"""Descent for the paper's budget, L-BFGS from its end, homotopy, the built network, and L-BFGS from
-the built network moved by a tenth of its size."""
+WAYS = ("descent", "polished", "local", "optimum", "built", "returned")
+"""Descent for the paper's budget; L-BFGS from its end, and from there again moved by a hundredth of its
+size; homotopy; the built network, and L-BFGS from it moved by a tenth of its size."""
 
 OUTPUTS = {
     "feasible": np.bool_,
@@ -79,7 +80,7 @@ class Training:
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Metrics along descent at one σ: ``values[metric]`` is ``(R, T)`` over d/n and ``epochs``."""
+    """Gap and metrics along descent at one σ: ``values[name]`` is ``(R, T)`` over d/n and ``epochs``."""
 
     sigma: float
     count: int
@@ -134,15 +135,20 @@ def training_cell(
     data = gaussian_mixture([[1.0], [-1.0]], count, sigma, round(ratio * count), seed)
     problem, certificate = TwoLayer.on(data, **DECAYS), certify(data)
     trained = descend(problem, width=width, epochs=epochs, seed=seed, records=2)
+
+    def polished(start: dict[str, np.ndarray]) -> Run:
+        return to_optimum(problem, start=start, slopes=(0.0,))
+
+    ended = polished(trained.parameters)
     runs = {
         "descent": trained,
-        "polished": to_optimum(problem, start=trained.parameters, slopes=(0.0,)),
+        "polished": ended,
+        "local": polished(perturbed(ended.parameters, 0.01, seed)),
         "optimum": to_optimum(problem, width=width, seed=seed),
     }
     if certificate.verdict == "feasible":
         built = collapsed_network(certificate, data, width=width, **DECAYS)
-        start = perturbed(built.parameters, 0.1, seed)
-        runs |= {"built": built, "returned": to_optimum(problem, start=start, slopes=(0.0,))}
+        runs |= {"built": built, "returned": polished(perturbed(built.parameters, 0.1, seed))}
     ends = {way: outcome(run) for way, run in runs.items()}
     record = dict.fromkeys(OUTPUTS, np.nan)
     for way, end in ends.items():
@@ -157,15 +163,42 @@ def training_cell(
 
 
 def compute_curves(
-    sigma: float, count: int, ratios: tuple[float, ...], width: int, epochs: int, seed: int
+    sigma: float,
+    count: int,
+    ratios: tuple[float, ...],
+    width: int,
+    epochs: int,
+    records: int,
+    folder: Path,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
 ) -> Curves:
     """Descent at one σ and each d/n, of one draw in the largest dimension and its first columns."""
-    runs = []
-    for ratio in ratios:
-        data = gaussian_mixture([[1.0], [-1.0]], count, sigma, round(ratio * count), seed)
-        runs.append(descend(TwoLayer.on(data, **DECAYS), width=width, epochs=epochs, seed=seed))
-    values = {name: np.stack([run.observations[name] for run in runs]) for name in METRIC_NAMES}
-    return Curves(sigma, count, ratios, runs[0].epochs, values)
+    at = curves.marks(epochs, records)
+    arguments = {"sigma": sigma, "count": count, "width": width, "epochs": epochs}
+    cells = run_sweep(
+        curve_cell,
+        {"ratio": ratios},
+        folder,
+        outputs=curves.outputs(at),
+        arguments={**arguments, "records": records},
+        seed=None,
+        workers=workers,
+        scheduler=scheduler,
+    )
+    values = {str(name): array.values for name, array in curves.collect(cells, at).items()}
+    return Curves(sigma, count, ratios, np.array(at), values)
+
+
+def curve_cell(
+    ratio: float, sigma: float, count: int, width: int, epochs: int, records: int
+) -> dict[str, float]:
+    """Descent on the draw and from the start of seed 0."""
+    data = gaussian_mixture([[1.0], [-1.0]], count, sigma, round(ratio * count), 0)
+    problem = TwoLayer.on(data, **DECAYS)
+    run = descend(problem, width=width, epochs=epochs, records=records, seed=0)
+    return curves.record(run, problem)
 
 
 def _json_ready(values: np.ndarray) -> list[Any]:

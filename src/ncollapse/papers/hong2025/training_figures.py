@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ncollapse.report.images import save_figure
-from ncollapse.report.style import class_colours, faint
+from ncollapse.report.style import class_colours
 
 if TYPE_CHECKING:
     from ncollapse.papers.hong2025.three_layers import ThreeLayers
@@ -51,7 +51,8 @@ def figure5(result: Curves, out: Path) -> list[Path]:
 
 def figure6(result: ThreeLayers, out: Path) -> list[Path]:
     """A row for each reading of the first layer's law, a column for the gap and each metric."""
-    readings, names = result.curves["reading"].values, list(result.curves.data_vars)
+    readings, names = ("variance 1/√d₁", "normalised"), list(result.curves.data_vars)
+    reached = result.ends.where(result.ends["invertible"]).max()
 
     def draw(figure: Any) -> None:
         axes = figure.subplots(len(readings), len(names), sharex=True, sharey="col")
@@ -61,18 +62,19 @@ def figure6(result: ThreeLayers, out: Path) -> list[Path]:
                 lines = plot_widths(axis, result, str(reading), str(name))
             row[0].set_ylabel(reading)
         for axis, name in zip(axes[0], names, strict=True):
-            axis.set_title(name)
+            axis.set_title(f"{name}\noptimum: {float(reached[name]):.0e}", fontsize=10)
         for axis in axes[-1]:
             axis.set_xlabel("epoch")
         figure.legend(handles=lines, loc="outside upper center", ncols=len(lines))
         figure.supxlabel(
             f"{result.data}, N = {result.num_samples}, {result.neurons} neurons in the last layer, full "
-            "batches, one start for all readings. Dotted: after homotopy; a kernel of rank N makes "
-            "that optimum the same at every width",
+            "batches, one start for all readings. In the titles: after homotopy, largest over the widths "
+            "with a kernel of rank N,\nat which the optimum is the same. Variance 1/d₁ is normalised on "
+            "average",
             fontsize=8,
         )
 
-    return [save_figure(out / "figure6.png", (2.6 * len(names), 7.4), draw)]
+    return [save_figure(out / "figure6.png", (2.6 * len(names), 5.4), draw)]
 
 
 def plot_ends(axis: Any, result: Training, name: str) -> list[Any]:
@@ -93,15 +95,13 @@ def plot_ends(axis: Any, result: Training, name: str) -> list[Any]:
 
 def plot_widths(axis: Any, result: ThreeLayers, reading: str, name: str) -> list[Any]:
     """Trials' geometric means against epochs, a line for each width; returns these lines."""
-    curves = np.exp(np.log(result.curves[name].sel(reading=reading)).mean("trial"))
+    curves = result.mean_curves(reading, name)
     lines = []
     for width, colour in zip(result.widths, class_colours(len(result.widths)), strict=True):
         values = curves.sel(width=width)
         style = {"color": colour, "ls": "-" if width else "--"}
         label = f"d₁ = {result.label(width)}"
         lines += axis.loglog(curves["epoch"], values, label=label, **style)
-    reached = np.maximum(result.ends[name].where(result.ends["invertible"]).max(), 1e-16)
-    axis.axhline(float(reached), color=faint(), ls=":")
     return lines
 
 
