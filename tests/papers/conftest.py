@@ -38,6 +38,14 @@ SWEPT = {
         "epochs": 1500,
         "records": 2,
     },
+    "hong2025.choices": {
+        "count": 12,
+        "widths": (8,),
+        "inits": (1.0, 0.01),
+        "batches": (0, 6),
+        "epochs": 256,
+        "records": 9,
+    },
     "hong2025.images": {"classes": (2,), "most": 20},
 }
 TRAINED = {"depths": (3,), "seeds": (0,), "width": 32, "epochs": 400, "steps": 200}

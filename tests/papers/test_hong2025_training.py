@@ -31,7 +31,7 @@ def test_nothing_is_built_where_nothing_can_collapse():
     assert cell["optimum_gap"] > 1e-5
 
 
-@pytest.mark.parametrize("name", ["figure3", "figure4", "figure5", "figure6"])
+@pytest.mark.parametrize("name", ["figure3", "figure4", "figure5", "figure6", "choices"])
 def test_it_is_drawn_and_recorded(name, result_of, tmp_path):
     result = result_of(f"hong2025.{name}")
     (path,) = getattr(figures, name)(result, tmp_path)

@@ -2,6 +2,7 @@
 
 from ncollapse.papers.hong2025.experiments import (
     certificates,
+    choices,
     figure1,
     figure2,
     figure3,
@@ -18,6 +19,7 @@ from ncollapse.papers.hong2025.experiments import (
 
 __all__ = [
     "certificates",
+    "choices",
     "figure1",
     "figure2",
     "figure3",

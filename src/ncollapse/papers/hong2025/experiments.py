@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ncollapse.papers.hong2025.phase import Phase
     from ncollapse.papers.hong2025.three_layers import ThreeLayers
     from ncollapse.papers.hong2025.training import Curves, Training
+    from ncollapse.papers.hong2025.training_choices import Choices
     from ncollapse.papers.hong2025.two_neurons import TwoNeurons
 
 
@@ -355,6 +356,44 @@ def figure6(
         epochs,
         folder,
         records=records,
+        workers=workers,
+        scheduler=scheduler,
+    )
+
+
+@experiment(
+    "What the paper leaves open: width, initial scale and batch size",
+    "dead pairs and gap over initial scale and width, nc1 over flow time, dead pairs after a step",
+    quick={"count": 40, "epochs": 2_048, "records": 12, "batches": (0, 10)},
+    paper={"count": 300, "epochs": 16_384, "records": 15, "batches": (0, 75, 10)},
+)
+def choices(
+    *,
+    folder: Path,
+    count: int,
+    epochs: int,
+    records: int,
+    batches: tuple[int, ...],
+    ratio: float = 1.5,
+    sigmas: tuple[float, ...] = (0.18, 1.42),
+    widths: tuple[int, ...] = (8, 32),
+    inits: tuple[float, ...] = (1.0, 0.1, 0.01),
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> Choices:
+    """Means ±e_1, λ as in Figure 3, step 0.1 throughout; records at powers of two, batch 0 is all."""
+    from ncollapse.papers.hong2025 import training_choices
+
+    return training_choices.compute(
+        count,
+        ratio,
+        sigmas,
+        widths,
+        inits,
+        batches,
+        epochs,
+        records,
+        folder,
         workers=workers,
         scheduler=scheduler,
     )

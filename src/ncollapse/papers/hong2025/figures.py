@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from ncollapse.papers.hong2025.experiments import SHARES
+from ncollapse.papers.hong2025.training_figures import choices as choices
 from ncollapse.papers.hong2025.training_figures import figure3 as figure3
 from ncollapse.papers.hong2025.training_figures import figure4 as figure4
 from ncollapse.papers.hong2025.training_figures import figure5 as figure5

@@ -148,7 +148,17 @@ STATEMENTS = (
     Statement(
         "Figure 3",
         "NC1 after training, over d and σ",
-        _of("figure3", "optimum", "infeasible", "built", "stable", "descent", "slow", "printed"),
+        _of(
+            "figure3",
+            "optimum",
+            "infeasible",
+            "built",
+            "stable",
+            "local",
+            "descent",
+            "slow",
+            "printed",
+        ),
     ),
     Statement("Figure 4", "NC1–NC3 over epochs at σ = 0.18", _of("figure4", "falls")),
     Statement("Figure 5", "NC1–NC3 over epochs at σ = 1.42", _of("figure5", "hidden", "stays")),
@@ -232,6 +242,11 @@ STATEMENTS = (
         "ours: corrected (2.28)",
         "the lower bound that the proof gives",
         _of("theorem7", "neuron-lower", "pair-lower"),
+    ),
+    Statement(
+        "ours: what §3.2 leaves open",
+        "width, initial scale and batch size, and how many pairs are dead",
+        _of("choices", "first-step", "initial-scale", "batch", "flow-time"),
     ),
     Statement(
         "ours: images",

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ncollapse.report.images import save_figure
-from ncollapse.report.style import class_colours
+from ncollapse.report.style import class_colours, faint
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from ncollapse.papers.hong2025.three_layers import ThreeLayers
     from ncollapse.papers.hong2025.training import Curves, Training
+    from ncollapse.papers.hong2025.training_choices import Choices
 
 
 def figure3(result: Training, out: Path) -> list[Path]:
@@ -75,6 +78,56 @@ def figure6(result: ThreeLayers, out: Path) -> list[Path]:
         )
 
     return [save_figure(out / "figure6.png", (2.6 * len(names), 5.4), draw)]
+
+
+def choices(result: Choices, out: Path) -> list[Path]:
+    """Dead share and gap over the initial scale, a line a width; gap over flow time, a line a batch."""
+    sigmas = result.runs["sigma"].values
+
+    def draw(figure: Any) -> None:
+        dead, gap, time = figure.subplots(1, 3)
+        ends = result.runs["gap"].isel(epoch=-1)
+        for axis, values in ((dead, result.dead_share), (gap, ends)):
+            plot_starts(axis, values.isel(sigma=-1).sel(batch=0))
+            axis.set(xlabel="initial scale", xscale="log", title=f"σ = {sigmas[-1]:g}")
+        dead.axhline(result.predicted[-1], color=faint(), ls=":", label="formula of a first step")
+        dead.set_ylabel("dead share at the end")
+        gap.set(ylabel="gap", yscale="log")
+        plot_flow_time(time, result)
+        time.set(title=f"σ = {sigmas[0]:g}")
+        for axis in (dead, time):
+            axis.legend(fontsize=8)
+        figure.supxlabel(
+            f"n = {result.count} per class, d/n = {result.ratio:g}, "
+            f"{int(result.runs['epoch'][-1]):,} epochs at a constant step",
+            fontsize=8,
+        )
+
+    return [save_figure(out / "choices.png", (11.0, 4.2), draw)]
+
+
+def plot_starts(axis: Any, values: xr.DataArray) -> list[Any]:
+    """Values over (width, init) against the initial scale, a line for each width."""
+    widths = values["width"].values
+    lines = []
+    for width, colour in zip(widths, class_colours(len(widths)), strict=True):
+        chosen = values.sel(width=width)
+        label = f"{width} neurons"
+        lines += axis.plot(chosen["init"], chosen, "o-", color=colour, label=label)
+    return lines
+
+
+def plot_flow_time(axis: Any, result: Choices) -> list[Any]:
+    """Gap at the least σ, widest network and largest start, a line for each batch size."""
+    gaps = result.runs["gap"].isel(sigma=0, width=-1, init=0)
+    batches = gaps["batch"].values.tolist()
+    lines = []
+    for batch, colour in zip(batches, class_colours(len(batches)), strict=True):
+        label = f"batches of {batch}" if batch else "full batches"
+        style = {"color": colour, "label": label, "ls": "--" if batch else "-"}
+        lines += axis.loglog(result.flow_time(batch), gaps.sel(batch=batch), **style)
+    axis.set(xlabel="flow time", ylabel="gap")
+    return lines
 
 
 def plot_ends(axis: Any, result: Training, name: str) -> list[Any]:
