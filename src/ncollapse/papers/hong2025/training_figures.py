@@ -19,27 +19,34 @@ if TYPE_CHECKING:
 
 
 def figure3(result: Training, out: Path) -> list[Path]:
-    """nc1 and the trace quotient against d/n, a line for each σ; a column for each way."""
-    ways = ("descent", "polished", "optimum")
+    """nc1, trace quotient and gap against d/n, a line for each σ; a column for each way."""
+    ways = {
+        "descent": "descent",
+        "polished": "L-BFGS from there",
+        "optimum": "homotopy",
+        "returned": "built, moved, L-BFGS",
+    }
+    rows = {"nc1_pinv": "nc1 (3.2)", "nc1_quotient": "trace quotient", "gap": "gap"}
 
     def draw(figure: Any) -> None:
-        axes = figure.subplots(2, len(ways), sharex=True, sharey="row")
+        axes = figure.subplots(len(rows), len(ways), sharex=True, sharey="row")
         lines: list[Any] = []
-        for column, way in enumerate(ways):
-            for row, name in enumerate(("nc1_pinv", "nc1_quotient")):
-                lines = plot_ends(axes[row, column], result, f"{way}_{name}")
-            axes[0, column].set_title(way)
-            axes[1, column].set_xlabel("d / n")
-        axes[0, 0].set_ylabel("nc1 (3.2)")
-        axes[1, 0].set_ylabel("trace quotient")
+        for column, (way, title) in enumerate(ways.items()):
+            for axis, name in zip(axes[:, column], rows, strict=True):
+                lines = plot_ends(axis, result, f"{way}_{name}")
+            axes[0, column].set_title(title)
+            axes[-1, column].set_xlabel("d / n")
+        for axis, label in zip(axes[:, 0], rows.values(), strict=True):
+            axis.set_ylabel(label)
         figure.legend(handles=lines, loc="outside upper center", ncols=len(lines))
         figure.supxlabel(
             f"n = {result.count} per class, {result.width} neurons, {result.epochs:,} epochs, full "
-            "batches. Filled: collapse is proven feasible; hollow: it is not",
+            "batches. Filled: collapse is proven feasible; hollow: it is not.\nTriangles: exact "
+            "boundary of each σ, for large n; the built network exists beyond it only",
             fontsize=8,
         )
 
-    return [save_figure(out / "figure3.png", (10.0, 6.0), draw)]
+    return [save_figure(out / "figure3.png", (12.0, 8.0), draw)]
 
 
 def figure4(result: Curves, out: Path) -> list[Path]:
@@ -134,7 +141,9 @@ def plot_ends(axis: Any, result: Training, name: str) -> list[Any]:
     """Trials' geometric means against d/n, a line for each σ; returns the lines."""
     sigmas, ratios = result.cells["sigma"].values, result.cells["ratio"].values
     lines = []
-    for place, colour in enumerate(class_colours(len(sigmas))):
+    colours, boundary = class_colours(len(sigmas)), result.boundary
+    for place, colour in enumerate(colours):
+        axis.plot(boundary[place], 0.02, "^", color=colour, transform=axis.get_xaxis_transform())
         cells = result.cells.isel(sigma=place)
         values = np.exp(np.mean(np.log(np.maximum(cells[name].values, 1e-20)), axis=-1))
         feasible = cells["feasible"].mean("trial").values > 0.5
