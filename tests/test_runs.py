@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,6 +47,20 @@ def rewritten(path, change):
     arrays["header"] = np.array(json.dumps(header)) if "header" in arrays else None
     np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
     return path
+
+
+def test_a_full_disk_leaves_the_last_good_file(path):
+    good, part = path.read_bytes(), path.with_name("run.npz.part")
+    part.symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"run.npz could not be written \(No space left.* is kept$"):
+        run_of(times=5).save(path)
+    assert path.read_bytes() == good
+    assert len(Run.load(path).s) == 3
+    assert not part.is_symlink()
+    run_of(times=5).save(path)
+    assert len(Run.load(path).s) == 5
+    run_of().save("/dev/null")
+    assert not Path("/dev/null").is_file()
 
 
 def test_a_file_holds_the_whole_run(path):

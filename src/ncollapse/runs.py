@@ -6,6 +6,7 @@ Files of runs are data: npz without pickles, with a header that names the format
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -162,6 +163,8 @@ class Run:
         ------
         TypeError
             Parameters are a tree of something else than dicts, lists, tuples and arrays.
+        OSError
+            The file cannot be written, as on a full disk: the one that was there stays.
         """
         arrays: dict[str, np.ndarray] = {name: getattr(self, name) for name in _SERIES}
         arrays["snapshot_s"] = self.snapshot_s
@@ -178,8 +181,7 @@ class Run:
             "trees": {name: _packed(name, tree, arrays) for name, tree in trees.items()},
         }
         arrays["header"] = np.array(json.dumps(header))
-        with open(path, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+        _write_whole(Path(path).resolve(), arrays)
 
     @classmethod
     def load(
@@ -266,6 +268,24 @@ def _unpacked(structure: Any, arrays: Mapping[str, np.ndarray]) -> Tree:
         parts = [_unpacked(part, arrays) for part in structure[1:]]
         return tuple(parts) if structure[0] == "tuple" else parts
     return arrays[structure]
+
+
+def _write_whole(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """At any moment ``path`` is the old file or the new one, entire; what is no file stays in place."""
+    replaces = path.is_file() or not path.exists()
+    target = path.with_name(f"{path.name}.part") if replaces else path
+    try:
+        with open(target, "wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+        if replaces:
+            os.replace(target, path)
+    except OSError as error:
+        kept = "the file that was there is kept" if path.is_file() else "nothing is kept"
+        reason = error.strerror or str(error)
+        raise type(error)(error.errno, f"{path} could not be written ({reason}); {kept}") from error
+    finally:
+        if replaces:
+            target.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -1,10 +1,11 @@
 """Downloads with known hashes, against a server on this machine."""
 
-import functools
 import gzip
 import hashlib
 import http.server
+import io
 import struct
+import tarfile
 import threading
 
 import numpy as np
@@ -21,37 +22,108 @@ def idx_gz(array):
     return gzip.compress(header + array.astype(np.uint8).tobytes())
 
 
+CIFAR = np.arange(3 * 3 * 32 * 32).reshape(3, 3, 32, 32) % 251
+
+
+def cifar_archive():
+    rows = np.column_stack([[1, 0, 1], CIFAR.reshape(3, -1)]).astype(np.uint8).tobytes()
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w:gz") as tar:
+        for name in ("data_batch_1.bin", "test_batch.bin", "batches.meta.txt"):
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = len(rows)
+            tar.addfile(member, io.BytesIO(rows))
+    return target.getvalue()
+
+
 class Handler(http.server.SimpleHTTPRequestHandler):
+    """Breaks off after ``server.breaks`` bytes if that is set; knows ranges if ``server.ranges``."""
+
+    def do_GET(self):
+        path = self.server.folder / self.path.lstrip("/")
+        if not path.is_file():
+            return self.send_error(404)
+        content = path.read_bytes()
+        asked = self.headers.get("Range", "") if self.server.ranges else ""
+        first = int(asked[6:-1]) if asked else 0
+        self.server.asked.append(asked)
+        if asked and first >= len(content):
+            return self.send_error(416)
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Length", str(len(content) - first))
+        self.end_headers()
+        self.wfile.write(content[first : first + (self.server.breaks or len(content))])
+
     def log_message(self, *args):
         self.server.requests.append(self.path)
 
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """Serves two small files as Fashion-MNIST; records what is asked for in ``requests``."""
+    """Serves small files as every data set; records what is asked for in ``requests``."""
     folder = tmp_path / "served"
     folder.mkdir()
     contents = {
         "train-images-idx3-ubyte.gz": idx_gz(PIXELS),
         "train-labels-idx1-ubyte.gz": idx_gz(LABELS),
+        _fetch.CIFAR_ARCHIVE: cifar_archive(),
     }
     hashes = {}
     for name, content in contents.items():
         (folder / name).write_bytes(content)
         hashes[name] = hashlib.md5(content).hexdigest()
+    cifar = {_fetch.CIFAR_ARCHIVE: hashes.pop(_fetch.CIFAR_ARCHIVE)}
     hashes["t10k-images-idx3-ubyte.gz"] = hashes["t10k-labels-idx1-ubyte.gz"] = "0" * 32
-    with http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Handler, directory=folder)
-    ) as running:
-        running.requests, running.folder = [], folder
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.requests, running.asked, running.folder = [], [], folder
+        running.breaks, running.ranges = 0, True
         running.url = f"http://127.0.0.1:{running.server_port}"
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        upstream = _fetch.Upstream(running.url, hashes)
-        monkeypatch.setitem(_fetch.UPSTREAM, "fashion-mnist", upstream)
+        for name in ("fashion-mnist", "kmnist"):
+            monkeypatch.setitem(_fetch.UPSTREAM, name, _fetch.Upstream(running.url, hashes))
+        monkeypatch.setitem(_fetch.UPSTREAM, "cifar10", _fetch.Upstream(running.url, cifar))
         yield running
         running.shutdown()
         thread.join()
+
+
+@pytest.mark.parametrize("dataset", ["kmnist", "cifar10"])
+def test_a_download_that_broke_off_goes_on_where_it_ended(server, tmp_path, monkeypatch, dataset):
+    monkeypatch.setattr(_fetch, "_CHUNK", 10)
+    server.breaks = 20
+    first = _fetch.UPSTREAM[dataset].files("train")[0]
+    for _ in range(2):
+        with pytest.raises(OSError, match=rf"{first} could not be brought to .*{dataset}"):
+            fetch_images(dataset, cache=tmp_path / "cache")
+    part = tmp_path / "cache" / dataset / f"{first}.part"
+    assert part.read_bytes() == (server.folder / first).read_bytes()[:40]
+    server.breaks = 0
+    folder = fetch_images(dataset, cache=tmp_path / "cache")
+    assert server.asked[:3] == ["", "bytes=20-", "bytes=40-"]
+    assert not part.exists()
+    assert (
+        load_images(folder=folder, scale=1).images[0].tolist()
+        == {
+            "kmnist": PIXELS[1].tolist(),
+            "cifar10": CIFAR[1].tolist(),
+        }[dataset]
+    )
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_part_of_other_content_is_given_up(server, tmp_path, ranges):
+    server.ranges = ranges
+    folder = tmp_path / "kmnist"
+    folder.mkdir()
+    part = folder / "train-images-idx3-ubyte.gz.part"
+    part.write_bytes(b"x" * 1000)
+    if ranges:
+        with pytest.raises(ValueError, match="not the file that was published"):
+            fetch_images("kmnist", cache=tmp_path)
+    fetch_images("kmnist", cache=tmp_path)
+    assert not part.exists()
+    assert load_images(folder=folder).num_classes == 3
 
 
 def test_files_are_fetched_once_and_then_used_offline(server, tmp_path):
@@ -111,7 +183,8 @@ def test_names_are_checked(tmp_path):
 
 
 def test_every_file_of_every_data_set_has_a_hash():
-    wanted = {f"{name}.gz" for pair in _fetch.IDX_NAMES.values() for name in pair}
     for upstream in _fetch.UPSTREAM.values():
-        assert set(upstream.hashes) == wanted
+        assert set(upstream.hashes) == {*upstream.files("train"), *upstream.files("test")}
         assert all(len(bytes.fromhex(value)) == 16 for value in upstream.hashes.values())
+    every = [value for upstream in _fetch.UPSTREAM.values() for value in upstream.hashes.values()]
+    assert len(set(every)) == 13

@@ -2,9 +2,10 @@
 
 from ncollapse.data._dataset import Dataset, as_dataset, load_npz
 from ncollapse.data._feature_files import BATCH_BYTES, FeatureFile, load_head, open_features
-from ncollapse.data._fetch import fetch_images
+from ncollapse.data._fetch import IMAGE_SETS, fetch_images
+from ncollapse.data._image_files import read_idx
 from ncollapse.data.files import load_arrays
-from ncollapse.data.images import load_images, read_idx
+from ncollapse.data.images import load_images
 from ncollapse.data.separability import (
     Separability,
     SeparableSubset,
@@ -16,6 +17,7 @@ from ncollapse.data.synthetic import gaussian_mixture, orthogonally_separable
 
 __all__ = [
     "BATCH_BYTES",
+    "IMAGE_SETS",
     "Dataset",
     "FeatureFile",
     "Separability",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,25 @@ class Dataset:
         ``(K,)`` the original label value of each class index, ascending.
     name
         What the data are, for titles and records.
+    image_shape
+        ``(H, W)`` or ``(C, H, W)`` where each row of inputs holds an image, else None.
     """
 
     inputs: np.ndarray
     labels: np.ndarray
     classes: np.ndarray
     name: str = "data"
+    image_shape: tuple[int, ...] | None = None
 
     @classmethod
     def from_arrays(
-        cls, inputs: Any, labels: Any, *, name: str = "data", least_per_class: int = 1
+        cls,
+        inputs: Any,
+        labels: Any,
+        *,
+        name: str = "data",
+        least_per_class: int = 1,
+        image_shape: tuple[int, ...] | None = None,
     ) -> Dataset:
         """Check ``inputs`` (N, d) and integer ``labels`` (N,), map labels to 0 … K−1.
 
@@ -61,7 +70,9 @@ class Dataset:
                 f"class {classes[smallest]!s} has {counts[smallest]} sample(s); "
                 f"at least {least_per_class} are needed"
             )
-        return cls(np.ascontiguousarray(matrix, dtype=np.float64), indices, classes, name)
+        return cls(
+            np.ascontiguousarray(matrix, dtype=np.float64), indices, classes, name, image_shape
+        )
 
     @property
     def num_classes(self) -> int:
@@ -72,10 +83,20 @@ class Dataset:
         """Samples per class, ``(K,)``."""
         return np.bincount(self.labels, minlength=self.num_classes)
 
+    @property
+    def images(self) -> np.ndarray:
+        """The inputs as images, ``(N, H, W)`` or ``(N, C, H, W)``.
+
+        Raises ``ValueError`` where the data are no images.
+        """
+        if self.image_shape is None:
+            raise ValueError(f"{self.name} must be images, but its rows have no height and width")
+        return self.inputs.reshape(len(self.inputs), *self.image_shape)
+
     def centred(self) -> Dataset:
         """The same data with the mean of all samples subtracted from each."""
         shifted = self.inputs - self.inputs.mean(axis=0)
-        return Dataset(shifted, self.labels, self.classes, self.name)
+        return replace(self, inputs=shifted)
 
     def of_class(self, index: int) -> np.ndarray:
         """Inputs of one class, ``(n_k, d)``, in their order."""
