@@ -1,6 +1,9 @@
 """`fit`: the recipe's steps, its records, and runs that are stopped and resumed."""
 
 import math
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +16,8 @@ from ncollapse.metrics import measure
 from ncollapse.runs import End, Run
 from ncollapse.train import RECIPES, Recipe, epoch_grid, fit, mlp, restore
 
-PLAIN = Recipe(rate=0.05, momentum=0.5, batch=8, epochs=6)
-FULL = Recipe(rate=0.1, batch=None, epochs=2)
+PLAIN = Recipe(learning_rate=0.05, momentum=0.5, batch=8, epochs=6)
+FULL = Recipe(learning_rate=0.1, batch=None, epochs=2)
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +96,9 @@ def test_two_full_steps_are_those_of_the_objective(data, change):
 
 
 def test_the_schedule_moves_the_rate():
-    steps = Recipe(rate=1.0, schedule="steps", drops=(1 / 3, 2 / 3), epochs=10)
+    steps = Recipe(learning_rate=1.0, schedule="steps", drops=(1 / 3, 2 / 3), epochs=10)
     assert [steps.rate_at(e) for e in (0, 3, 4, 6, 7)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
-    cosine = Recipe(rate=1.0, schedule="cosine", factor=0.1, epochs=10)
+    cosine = Recipe(learning_rate=1.0, schedule="cosine", factor=0.1, epochs=10)
     assert [cosine.rate_at(e) for e in (0, 5, 10)] == pytest.approx([1, 0.55, 0.1])
 
 
@@ -133,7 +136,7 @@ def test_a_run_holds_what_was_measured(data, tmp_path):
     "recipe",
     [
         replace(PLAIN, weight_decay=1e-3, schedule="steps", drops=(0.5,)),
-        replace(PLAIN, optimiser="adam", rate=1e-2, schedule="cosine"),
+        replace(PLAIN, optimiser="adam", learning_rate=1e-2, schedule="cosine"),
     ],
 )
 @pytest.mark.parametrize("make", [network, dropping])
@@ -156,6 +159,34 @@ def test_an_interrupted_run_resumes_bit_for_bit(data, tmp_path, make, recipe):
         assert np.array_equal(resumed.observations[name][common], values), name
 
 
+KILLED = """
+import os, signal, sys
+import numpy as np
+from ncollapse.train import Recipe, fit, mlp
+
+def kill(epoch, _):
+    if epoch == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+data = np.load(sys.argv[1])
+recipe = Recipe(learning_rate=0.05, momentum=0.5, batch=8, epochs=6)
+model = mlp(6, 3, depth=3, width=8)
+fit(model, (data["x"], data["y"]), recipe, records=4, checkpoint=sys.argv[2], on_progress=kill)
+"""
+
+
+def test_a_killed_run_resumes_bit_for_bit(data, tmp_path):
+    arrays, kept = tmp_path / "data.npz", tmp_path / "kept"
+    np.savez(arrays, x=data[0], y=data[1])
+    died = subprocess.run([sys.executable, "-c", KILLED, str(arrays), str(kept)])
+    assert died.returncode == -signal.SIGKILL
+    resumed = fit(network(1), data, PLAIN, records=4, resume=kept)
+    whole = fit(network(), data, PLAIN, records=4)
+    assert resumed.s.tolist() == whole.s.tolist()
+    for name, part in whole.parameters.items():
+        assert np.array_equal(resumed.parameters[name], part), name
+
+
 def test_more_epochs_follow_where_the_schedule_allows_it(data, tmp_path):
     kept = tmp_path / "kept"
     fit(network(), data, PLAIN, epochs=3, checkpoint=kept)
@@ -169,7 +200,7 @@ def test_more_epochs_follow_where_the_schedule_allows_it(data, tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"recipe": replace(PLAIN, rate=0.1)}, "rate is 0.05 and not 0.1"),
+        ({"recipe": replace(PLAIN, learning_rate=0.1)}, "learning_rate is 0.05 and not 0.1"),
         ({"recipe": replace(PLAIN, optimiser="adam")}, "method is 'sgd' and not 'adam'"),
         ({"recipe": replace(PLAIN, schedule="cosine")}, "cosine_epochs is None and not 6"),
         ({"model": network(width=9)}, "network is"),
@@ -216,7 +247,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(data, tmp_path, monkeypatch
 
 def test_a_loss_that_becomes_nan_keeps_the_last_finite_state(data):
     seen = []
-    wild = Recipe(rate=30.0, weight_decay=1.0, batch=None, epochs=60)
+    wild = Recipe(learning_rate=30.0, weight_decay=1.0, batch=None, epochs=60)
     run = fit(network(), data, wild, records=2, on_progress=lambda s, _: seen.append(s))
     assert run.end is End.DIVERGED
     assert 0 < run.s[-1] <= seen[-1] < 60
@@ -246,7 +277,7 @@ def test_data_that_cannot_be_trained_on_are_refused(given, error, said):
     ("change", "said"),
     [
         ({"optimiser": "lion"}, "optimiser must be one of sgd, adam, adamw"),
-        ({"rate": 0.0}, "rate must be a positive finite number"),
+        ({"learning_rate": 0.0}, "learning_rate must be a positive finite number"),
         ({"weight_decay": -1.0}, "weight_decay must be finite and not negative"),
         ({"weight_decay": (1e-3, 1e-3)}, "decayed must be 'weights'"),
         ({"momentum": 1.0}, "momentum must be at least 0 and below 1"),
@@ -269,4 +300,4 @@ def test_named_recipes_are_those_printed():
         350,
     )
     assert papyan.drop_epochs() == [117, 234]
-    assert (ji.rate, ji.momentum, ji.batch, ji.weight_decay) == (0.01, 0.3, 128, 0.0)
+    assert (ji.learning_rate, ji.momentum, ji.batch, ji.weight_decay) == (0.01, 0.3, 128, 0.0)

@@ -94,14 +94,14 @@ def fit(
     Raises
     ------
     ValueError
-        Data that are not what is listed, labels and logits that do not fit, an optimiser of a
-        recipe that does not fit the network, a checkpoint that is damaged or of another recipe,
-        network or data, no epochs beyond its own.
+        Data that are not what is listed, labels and logits that do not fit, a recipe that does not
+        fit the network, a device that is not there, a checkpoint that is damaged or of another
+        recipe, network or data, no epochs beyond its own.
     OSError
         A checkpoint that cannot be written; the last one stays.
     """
     recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
-    device = torch.device(device)
+    device = _usable(device)
     samples = Samples(data, device, dtype)
     objective = Objective(model.to(device, dtype), recipe, samples, head)
     kept_in = None if checkpoint is None else Path(checkpoint)
@@ -214,8 +214,8 @@ class _Fitting:
         self.kept = state
         kept, rate = self.training.done, self.objective.recipe.rate_at(lost - 1)
         return (
-            f"The loss or a parameter is not finite any more in epoch {lost}: rate {rate:g} is too "
-            f"large. Kept is epoch {kept}, where the loss is {self.records[-1]['loss']:.6g}."
+            f"The loss or a parameter is not finite any more in epoch {lost}: learning_rate {rate:g} "
+            f"is too large. Kept is epoch {kept}, where the loss is {self.records[-1]['loss']:.6g}."
         )
 
     def record(self, moved: float) -> bool:
@@ -299,6 +299,14 @@ class _Fitting:
             state=(),
             model=LastLayer(self.training.samples.labels.cpu().numpy()),
         )
+
+
+def _usable(device: torch.device | str) -> torch.device:
+    try:
+        return torch.empty(0, device=device).device
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {device!s} cannot be used here: {reason}") from error
 
 
 def _setup(training: Training, seed: int, records: int, grid: str) -> Setup:

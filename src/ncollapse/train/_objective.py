@@ -172,7 +172,7 @@ def _copied(tensor: Tensor) -> np.ndarray:
 
 def _arrays(data: Any) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(data, Dataset):
-        return data.inputs, data.labels
+        data = (data.images if data.image_shape else data.inputs, data.labels)
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise TypeError(
             f"data must be a Dataset or a pair (inputs, labels), but it is a {type(data).__name__}"

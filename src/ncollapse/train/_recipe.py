@@ -25,7 +25,7 @@ class Recipe:
 
     Attributes
     ----------
-    optimiser, rate, momentum
+    optimiser, learning_rate, momentum
         ``"sgd"`` (with its momentum), ``"adam"`` or ``"adamw"``, whose λ is decoupled from the
         gradient; the step size at the start.
     schedule, drops, factor
@@ -49,7 +49,7 @@ class Recipe:
     """
 
     optimiser: Optimiser = "sgd"
-    rate: float = 0.1
+    learning_rate: float = 0.1
     momentum: float = 0.0
     schedule: Schedule = "constant"
     drops: tuple[float, ...] = ()
@@ -71,7 +71,7 @@ class Recipe:
                     f"{name} must be one of {', '.join(get_args(accepted))}, but it is "
                     f"{getattr(self, name)!r}"
                 )
-        for name in ("rate", "factor"):
+        for name in ("learning_rate", "factor"):
             check_positive(name, getattr(self, name))
         for weight in self.class_weights or ():
             check_positive("class_weights", weight)
@@ -114,11 +114,13 @@ class Recipe:
     def rate_at(self, epoch: int) -> float:
         """Step size of epoch 0, 1, …, epochs − 1."""
         if self.schedule == "steps":
-            return self.rate * self.factor ** sum(epoch >= drop for drop in self.drop_epochs())
+            return self.learning_rate * self.factor ** sum(
+                epoch >= drop for drop in self.drop_epochs()
+            )
         if self.schedule == "cosine":
             turn = (1.0 + math.cos(math.pi * epoch / self.epochs)) / 2.0
-            return self.rate * (self.factor + (1.0 - self.factor) * turn)
-        return self.rate
+            return self.learning_rate * (self.factor + (1.0 - self.factor) * turn)
+        return self.learning_rate
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, sorted."""
@@ -129,7 +131,7 @@ class Recipe:
 
 
 RECIPES = {
-    "ji2022": Recipe(rate=0.01, momentum=0.3, epochs=1_000),
+    "ji2022": Recipe(learning_rate=0.01, momentum=0.3, epochs=1_000),
     "papyan2020": Recipe(
         momentum=0.9,
         schedule="steps",
@@ -139,7 +141,7 @@ RECIPES = {
     ),
     "stationary": Recipe(
         optimiser="adam",
-        rate=3e-3,
+        learning_rate=3e-3,
         schedule="cosine",
         weight_decay=1e-3,
         decayed="weights",

@@ -28,7 +28,9 @@ class Training:
         self.order = torch.Generator().manual_seed(seed)
         self.done = 0
         options = {"momentum": recipe.momentum} if recipe.optimiser == "sgd" else {}
-        self.optimiser = _OPTIMISERS[recipe.optimiser](objective.groups, lr=recipe.rate, **options)
+        self.optimiser = _OPTIMISERS[recipe.optimiser](
+            objective.groups, lr=recipe.learning_rate, **options
+        )
 
     def epoch(self) -> float:
         """One pass over the samples in a new order; the mean of the losses on the way."""
