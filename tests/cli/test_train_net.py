@@ -59,8 +59,8 @@ def test_a_saved_run_is_resumed_and_shown(folder, capsys, tmp_path):
     assert "training error" in page.read_text()
     assert Run.load(saved, restore=restore).features_at().shape == (18, 6)
     again = (*words, "--resume", saved, "--epochs")
-    status, _, err = ncollapse(capsys, *again, 3)
-    assert (status, err) == (2, "ncollapse: --epochs must be at least 4, but it is 3\n")
+    status, _, err = ncollapse(capsys, *again, 2)
+    assert (status, err) == (2, "ncollapse: --epochs must be at least 3, but it is 2\n")
     status, _, err = ncollapse(capsys, *again, 5, "--batch", 4)
     assert status == 2
     assert "batch is 128 and not 4" in err

@@ -127,6 +127,9 @@ def test_a_run_holds_what_was_measured(data, tmp_path):
     for name, value in metrics.items():
         assert run.observations[name][-1] == pytest.approx(value)
     run.save(tmp_path / "run.npz")
+    before = run.parameters["head.weight"].copy()
+    fit(model, data, PLAIN, epochs=1)
+    assert np.array_equal(run.parameters["head.weight"], before)
     loaded = Run.load(tmp_path / "run.npz", restore=restore)
     assert np.array_equal(loaded.features_at(0), run.features_at(0))
     assert loaded.to_dict() == run.to_dict()
@@ -187,14 +190,25 @@ def test_a_killed_run_resumes_bit_for_bit(data, tmp_path):
         assert np.array_equal(resumed.parameters[name], part), name
 
 
+def test_mixed_precision_is_near_single(data):
+    single, mixed = (fit(network(), data, PLAIN, mixed_precision=mixed) for mixed in (False, True))
+    assert mixed.observations["loss"][-1] == pytest.approx(
+        single.observations["loss"][-1], rel=0.05
+    )
+    assert not np.array_equal(mixed.parameters["head.weight"], single.parameters["head.weight"])
+    assert mixed.parameters["head.weight"].dtype == np.float32
+
+
 def test_more_epochs_follow_where_the_schedule_allows_it(data, tmp_path):
     kept = tmp_path / "kept"
     fit(network(), data, PLAIN, epochs=3, checkpoint=kept)
     longer = fit(network(), data, PLAIN, resume=kept)
     whole = fit(network(), data, PLAIN)
     assert np.array_equal(longer.parameters["head.weight"], whole.parameters["head.weight"])
-    with pytest.raises(ValueError, match="epochs must be at least 4, but it is 3"):
-        fit(network(), data, PLAIN, epochs=3, resume=kept)
+    same = fit(network(), data, PLAIN, epochs=3, resume=kept)
+    assert np.array_equal(same.features_at(), fit(network(), data, PLAIN, epochs=3).features_at())
+    with pytest.raises(ValueError, match="epochs must be at least 3, but it is 2"):
+        fit(network(), data, PLAIN, epochs=2, resume=kept)
 
 
 @pytest.mark.parametrize(
@@ -207,6 +221,7 @@ def test_more_epochs_follow_where_the_schedule_allows_it(data, tmp_path):
         ({"model": network(features="linear")}, "network is"),
         ({"scale": 2.0}, "data is"),
         ({"seed": 1}, "seed is 0 and not 1"),
+        ({"preset": "ji2022"}, "metrics is"),
         ({"dtype": torch.float64}, "precision is 'float32' and not 'float64'"),
     ],
 )

@@ -83,7 +83,7 @@ def net(
             preset=preset,
             records=records,
             checkpoint=None if save is None else _checkpoint(save),
-            resume=None if resume is None else _checkpoint(resume),
+            resume=False if resume is None else _checkpoint(resume),
             on_progress=on_progress,
             device=device,
             mixed_precision=mixed_precision,

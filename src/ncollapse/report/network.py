@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ncollapse.metrics import METRICS
 from ncollapse.report._page import Fact, Illustration, Page, Section, Table, number
 from ncollapse.report.images import illustrate
 from ncollapse.runs import Run
@@ -36,9 +37,10 @@ def network_page(run: Run, data: str) -> Page:
         f"{setup.weight_decay:g}. {run.stopped}"
     )
     names = [name for name in last if name not in _OF_TRAINING]
+    falling = [name for name in names if METRICS[name].collapsed == 0.0]
     rows = [(name, number(last[name], 4)) for name in names]
     sections = [
-        Section("How it went", "Lower is closer to collapse.", [_curves(run, names)]),
+        Section("How it went", "Lower is closer to collapse.", [_curves(run, falling)]),
         Section("Where it ended", "", tables=[Table(("metric", "value"), rows)]),
     ]
     return Page(f"{setup.model} on {data}", lead, facts, (), sections, run.to_dict(), "papyan2020")
@@ -47,11 +49,13 @@ def network_page(run: Run, data: str) -> Page:
 def _curves(run: Run, names: list[str]) -> Illustration:
     def draw(figure: Figure) -> None:
         axis, beside = figure.subplots(1, 2)
+        later = run.s >= 1
+        epochs, curves = run.s[later], {k: v[later] for k, v in run.observations.items()}
         for name in names:
-            axis.loglog(run.s, run.observations[name], marker=".", label=name)
+            axis.loglog(epochs, curves[name], marker=".", label=name)
         axis.set_title("metrics of collapse")
-        beside.loglog(run.s, run.observations["loss"], "C3", label="loss")
-        beside.semilogx(run.s, 1.0 - run.observations["accuracy"], "C0", label="training error")
+        beside.loglog(epochs, curves["loss"], "C3", label="loss")
+        beside.loglog(epochs, 1.0 - curves["accuracy"], "C0", label="training error")
         beside.set_title("training")
         for one in (axis, beside):
             one.set_xlabel("epoch")

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ncollapse._checks import prepare_folder
 from ncollapse.metrics import measure
 from ncollapse.metrics.registry import preset_names
 from ncollapse.runs import End, Run
@@ -45,7 +46,7 @@ def fit(
     records: int = 40,
     grid: Grid = "log",
     checkpoint: str | Path | None = None,
-    resume: str | Path | None = None,
+    resume: str | Path | bool = False,
     on_progress: Progress | None = None,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
@@ -60,7 +61,7 @@ def fit(
     ----------
     model
         One of this package or anyone's: its classifier is found as `ncollapse.torch.measure_model`
-        does, or named by ``head``. It is moved to ``device`` and ``dtype``.
+        does, or named by ``head``. It is moved to ``device`` and ``dtype``, and left in evaluation mode.
     data
         A `Dataset`, or (inputs, labels): rows ``(N, d)`` or images ``(N, H, W)`` or ``(N, C, H, W)``,
         class indices ``(N,)``. They are not changed: neither scaled nor augmented.
@@ -75,7 +76,8 @@ def fit(
         and the last always are.
     checkpoint, resume
         File to write the state to, at each record and at least each minute; such a file to go on
-        from. ``epochs`` and ``records`` may differ then, where the schedule does not depend on them.
+        from, or True for ``checkpoint`` itself, if it is there. ``epochs`` and ``records`` may then
+        differ, where the schedule does not depend on them; a run that is done is returned.
     on_progress
         Called with the epoch and log(1/L) of its batches after each.
     mixed_precision
@@ -96,7 +98,7 @@ def fit(
     ValueError
         Data that are not what is listed, labels and logits that do not fit, a recipe that does not
         fit the network, a device that is not there, a checkpoint that is damaged or of another
-        recipe, network or data, no epochs beyond its own.
+        recipe, network or data, fewer epochs than its own.
     OSError
         A checkpoint that cannot be written; the last one stays.
     """
@@ -105,12 +107,17 @@ def fit(
     samples = Samples(data, device, dtype)
     objective = Objective(model.to(device, dtype), recipe, samples, head)
     kept_in = None if checkpoint is None else Path(checkpoint)
+    if kept_in is not None:
+        prepare_folder(kept_in.parent)
+    if resume is True:
+        resume = kept_in if kept_in is not None and kept_in.exists() else False
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         training = Training(objective, seed, mixed_precision)
-        fitting = _Fitting(training, preset_names(preset), kept_in, on_progress)
-        fitting.setup = _setup(training, seed, records, grid)
-        if resume is None:
+        names = preset_names(preset)
+        fitting = _Fitting(training, names, kept_in, on_progress)
+        fitting.setup = _setup(training, seed, names, {"records": records, "grid": grid})
+        if resume is False:
             fitting.begin()
         else:
             fitting.resume(Path(resume), device)
@@ -164,8 +171,8 @@ class _Fitting:
         self.training.load(found["state"])
         self.kept = self.recorded = found["state"]
         done, epochs = self.training.done, self.objective.recipe.epochs
-        if epochs <= done:
-            raise ValueError(f"epochs must be at least {done + 1}, but it is {epochs}")
+        if epochs < done:
+            raise ValueError(f"epochs must be at least {done}, but it is {epochs}")
         self.records, self.spent = found["records"], found["seconds"]
         self.start = {name: part.cpu().numpy() for name, part in found["start"].items()}
 
@@ -173,6 +180,8 @@ class _Fitting:
         training, last = self.training, marks[-1]
         end = End.EPOCHS, f"Did {last} epochs."
         try:
+            if training.done == last:
+                self.record(self.kept["moved"])
             while training.done < last:
                 loss = training.epoch()
                 if not math.isfinite(loss) or not self._keep(training.done in marks):
@@ -281,7 +290,7 @@ class _Fitting:
             name: np.array([row[name] for row in rows]) for name in rows[0] if name not in _SERIES
         }
         done = self.training.done
-        model = self.objective.model
+        model = self.objective.model.eval()
         return Run(
             setup=self.setup,
             end=end[0],
@@ -290,7 +299,9 @@ class _Fitting:
             observations=observations,
             snapshot_s=np.array([0.0, float(done)]),
             snapshots={name: np.stack([part, self.end[name]]) for name, part in self.start.items()},
-            parameters={name: part.cpu().numpy() for name, part in model.state_dict().items()},
+            parameters={
+                name: part.cpu().numpy().copy() for name, part in model.state_dict().items()
+            },
             steps=done * self.training.batches,
             rejected=0,
             evaluations=done * self.training.batches,
@@ -309,13 +320,13 @@ def _usable(device: torch.device | str) -> torch.device:
         raise ValueError(f"device {device!s} cannot be used here: {reason}") from error
 
 
-def _setup(training: Training, seed: int, records: int, grid: str) -> Setup:
+def _setup(training: Training, seed: int, names: tuple[str, ...], free: dict[str, Any]) -> Setup:
     objective, samples = training.objective, training.samples
     recipe, model, head = objective.recipe, objective.model, objective.head
     options = recipe.to_dict()
     for name in ("loss", "optimiser", "weight_decay", "feature_decay"):
         del options[name]
-    options |= {
+    options |= free | {
         "drops": recipe.drop_epochs(),
         "cosine_epochs": recipe.epochs if recipe.schedule == "cosine" else None,
         "layer_decays": list(recipe.layer_decays),
@@ -325,8 +336,7 @@ def _setup(training: Training, seed: int, records: int, grid: str) -> Setup:
         "data": _digest(
             samples.inputs.cpu().numpy().tobytes(), samples.labels.cpu().numpy().tobytes()
         ),
-        "records": records,
-        "grid": grid,
+        "metrics": list(names),
     }
     return Setup(
         model=getattr(model, "name", type(model).__name__),
