@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from ncollapse.claims import Claim, Missing, Relation, Wrong
-from ncollapse.papers.ji2022.networks import FIGURES, METRICS, NAMES, Networks
+from ncollapse.papers.ji2022.networks import FEWEST, FIGURES, METRICS, NAMES, Networks
 
 Number = float | np.ndarray | Missing
 CLASSIFIER_NORMS = "nc2_equinorm_weight"
+_TOO_FEW = f"fewer than {FEWEST} records at training error zero"
 FALLING = tuple(name for name in METRICS if name != CLASSIFIER_NORMS)
 """The paper says itself that the classifier's norms stay low and need not fall (Appendix D)."""
 
@@ -25,8 +26,8 @@ def _on(name: str, measure: Callable[[Networks], Number]) -> Callable[[Networks]
 def _fall(result: Networks, name: str) -> np.ndarray | Missing:
     """`FALLING` at the end over where the training error became zero for good."""
     fitted, curves = result.fitted(name), result.runs[name].observations
-    if not fitted.any():
-        return Missing("the training error did not become zero")
+    if fitted.sum() < FEWEST:
+        return Missing(_TOO_FEW)
     return np.array([curves[metric][-1] / curves[metric][fitted][0] for metric in FALLING])
 
 
@@ -34,7 +35,7 @@ def _power(result: Networks, name: str) -> float | Missing:
     """The least power of 1/log t by which `FALLING` fall."""
     powers = result.exponents(name)
     if not powers:
-        return Missing("fewer than three records at training error zero")
+        return Missing(_TOO_FEW)
     return min(powers[metric] for metric in FALLING)
 
 

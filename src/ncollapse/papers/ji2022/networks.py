@@ -34,10 +34,12 @@ FIGURES = {
     8: ("resnet18", ("fashion-mnist",)),
 }
 """Network and image sets of each figure; that of 5 prints "VGG18", where the text has VGG13."""
+FEWEST = 3
+"""Records at training error zero that anything is said of."""
 QUICK = {
     "width_multiplier": 0.125,
     "images": 200,
-    "epochs": 40,
+    "epochs": 60,
     "batch": 16,
     "learning_rate": 0.05,
 }
@@ -74,11 +76,11 @@ class Networks:
     def exponents(self, name: str) -> dict[str, float]:
         """q of metric ∝ (log t)^{−q}, t the epoch, by least squares over `fitted`; 1 is "O(1/log t)".
 
-        Empty with fewer than three records there, epochs 0 and 1 aside.
+        Empty with fewer than `FEWEST` records there, epochs 0 and 1 aside.
         """
         run = self.runs[name]
         late = self.fitted(name) & (run.s >= 2)
-        if late.sum() < 3:
+        if late.sum() < FEWEST:
             return {}
         logs = np.log(np.log(run.s[late]))
         return {

@@ -63,7 +63,7 @@ class Curves:
         "images": 200,
         "epochs": 50,
         "batch": 16,
-        "learning_rate": 0.02,
+        "learning_rate": 0.01,
     },
     paper={"device": "cuda"},
     paper_cpu={"width_multiplier": 0.25, "images": 1_000},
