@@ -100,7 +100,9 @@ def test_no_module_imports_a_private_name_of_another_folder(path):
     assert not private_imports(layer(path), path.read_text())
 
 
-@pytest.mark.parametrize("paper", ["hong2025", "imbalance", "ji2022", "min2025", "mixon2022"])
+@pytest.mark.parametrize(
+    "paper", ["hong2025", "imbalance", "ji2022", "min2025", "mixon2022", "papyan2020"]
+)
 def test_a_paper_imports_nothing_private_and_no_other_paper(paper):
     for path in sorted((ROOT / "papers" / paper).glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):

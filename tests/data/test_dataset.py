@@ -74,3 +74,13 @@ def test_damage_inside_a_member_is_said(tmp_path):
         archive.writestr("labels.npy", b"not an array")
     with pytest.raises(ValueError, match=r"damaged|not an array"):
         load_npz(path)
+
+
+def test_the_first_of_each_class_keep_their_order():
+    data = Dataset.from_arrays(np.arange(7.0)[:, None], [1, 0, 1, 0, 1, 0, 1])
+    some = data.first(4)
+    assert some.inputs.ravel().tolist() == [0, 1, 2, 3]
+    assert some.counts.tolist() == [2, 2]
+    for wrong in (3, 0, 8):
+        with pytest.raises(ValueError, match="num_samples must be a multiple of 2 and at most 6"):
+            data.first(wrong)

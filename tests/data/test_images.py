@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 
-from ncollapse.data import Dataset, load_images, read_idx
+from ncollapse.data import Dataset, images_at_hand, load_images, read_idx
 
 image = pytest.importorskip("PIL.Image")
 COLOURED = np.random.default_rng(0).integers(0, 256, (6, 3, 32, 32), dtype=np.uint8)
@@ -51,6 +51,18 @@ def test_whole_pixels_on_request(folder):
     digits = load_images((0, 1), 20, scale=1)
     np.testing.assert_array_equal(digits.inputs, np.rint(digits.inputs))
     assert digits.inputs.max() == 255.0
+
+
+def test_images_at_hand_are_those_of_a_folder_or_packaged(folder, tmp_path, monkeypatch):
+    monkeypatch.delenv("NCOLLAPSE_DATA", raising=False)
+    assert images_at_hand("mnist", 2).inputs.shape == (20, 784)
+    with pytest.raises(FileNotFoundError, match="kmnist is not at hand"):
+        images_at_hand("kmnist")
+    with pytest.raises(ValueError, match="name must be one of cifar10"):
+        images_at_hand("svhn")
+    (tmp_path / "kmnist").symlink_to(folder)
+    monkeypatch.setenv("NCOLLAPSE_DATA", str(tmp_path))
+    assert np.array_equal(images_at_hand("kmnist").inputs, load_images(folder=folder).inputs)
 
 
 def test_bad_files_are_named(folder, tmp_path):

@@ -48,6 +48,14 @@ SWEPT = {
     },
     "hong2025.images": {"classes": (2,), "most": 20},
 }
+NETWORKS = {
+    "width_multiplier": 0.125,
+    "images": 50,
+    "epochs": 40,
+    "batch": 10,
+    "learning_rate": 0.02,
+    "records": 16,
+}
 TRAINED = {"depths": (3,), "seeds": (0,), "width": 32, "epochs": 400, "steps": 200}
 SMALL = {
     "hong2025.certificates": {"draws": 5},
@@ -59,7 +67,9 @@ SMALL = {
     "imbalance.depth": TRAINED,
     "imbalance.minority": {"sizes": (4, 9), "epochs": 400, "steps": 200},
     "ji2022.example31": {},
+    "ji2022.figure1": {**NETWORKS, "stand_in": "mnist"},
     "ji2022.figure2": {"epochs": 2_000},
+    **{f"ji2022.figure{n}": {**NETWORKS, "stand_in": "mnist"} for n in (3, 4, 5, 6, 7, 8)},
     "ji2022.rates": {},
     "ji2022.separation": {},
     "min2025.separable": {"width": 24},
@@ -67,6 +77,7 @@ SMALL = {
     "min2025.separable_digits": {},
     "min2025.alignment_time": {"sizes": (1e-3, 1e-5, 1e-7)},
     "min2025.lost_classes": {"seeds": (0, 1)},
+    "papyan2020.curves": {**NETWORKS, "learning_rate": 0.01},
     "mixon2022.figure1": {"sizes": (1e-1, 1e-2)},
     "mixon2022.figure2": {"sizes": (1e-1, 1e-2)},
     "mixon2022.subspace": {},

@@ -55,7 +55,7 @@ def test_ids_are_unique_and_all_rows_are_collected():
     assert {row.id for row in rows} == set(ROWS)
 
 
-@pytest.mark.parametrize("paper", ["ji2022", "min2025", "mixon2022"])
+@pytest.mark.parametrize("paper", ["ji2022", "min2025", "mixon2022", "papyan2020"])
 def test_every_statement_has_claims_that_exist_or_a_reason(paper):
     statements = import_module(f"ncollapse.papers.{paper}.statements").STATEMENTS
     named = {identity for statement in statements for identity in statement.claims}

@@ -6,7 +6,12 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-_PYTHON_NAMES = {"num_classes": "classes", "scale": "init", "log_inverse_loss": "until"}
+_PYTHON_NAMES = {
+    "num_classes": "classes",
+    "num_samples": "images",
+    "scale": "init",
+    "log_inverse_loss": "until",
+}
 """Arguments of the library that an option here has another name for."""
 
 

@@ -17,7 +17,9 @@ def reproduce(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="Such as hong2025.figure1.")] = None,
     show: Annotated[bool, typer.Option("--list", help="List what there is.")] = False,
-    scale: Annotated[str, typer.Option(help="quick, or paper for its own settings.")] = "quick",
+    scale: Annotated[
+        str, typer.Option(help="quick, paper-cpu if there is one, or paper.")
+    ] = "quick",
     out: Annotated[Path | None, typer.Option(help="Folder for the files.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

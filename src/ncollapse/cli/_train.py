@@ -1,4 +1,4 @@
-"""``ncollapse train``: train a network as hong2025 does, to its optimum, or build it there."""
+"""``ncollapse train``: a network as hong2025 does, to its optimum, or built there; or by a recipe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import typer
 
 from ncollapse.cli._command import Command, Group
 from ncollapse.cli._output import flow_progress, print_facts
-from ncollapse.cli._runs import Html, Json, Save, Seed, check_outputs, finish
+from ncollapse.cli._runs import Html, Json, Save, Seed, Width, check_outputs, finish
+from ncollapse.cli._train_net import net
 
 if TYPE_CHECKING:
     from ncollapse.certify import Certificate
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ncollapse.runs import Run
 
 app = typer.Typer(help="Train a network.", cls=Group, add_completion=False)
+app.command("net", cls=Command)(net)
 
 
 class Method(StrEnum):
@@ -30,14 +32,14 @@ class Method(StrEnum):
 
 @app.callback()
 def _group() -> None:
-    """Train a network as its paper does, to its optimum, or build it there."""
+    """Train a network as its paper does, by a recipe, to its optimum, or build it there."""
 
 
 @app.command("relu2", cls=Command)
 def relu2(
     context: typer.Context,
     data: Annotated[Path, typer.Option(help="npz file with inputs (N, d) and labels (N,).")],
-    width: Annotated[int, typer.Option(help="Neurons.")] = 64,
+    width: Width = 64,
     weight_decay: Annotated[float, typer.Option(help="Decay of the classifier.")] = 1e-3,
     feature_decay: Annotated[float, typer.Option(help="Decay of the features.")] = 1e-6,
     method: Annotated[Method, typer.Option(help="How.")] = Method.descent,

@@ -5,7 +5,7 @@ from ncollapse.data._feature_files import BATCH_BYTES, FeatureFile, load_head, o
 from ncollapse.data._fetch import IMAGE_SETS, fetch_images
 from ncollapse.data._image_files import read_idx
 from ncollapse.data.files import load_arrays
-from ncollapse.data.images import load_images
+from ncollapse.data.images import images_at_hand, load_images
 from ncollapse.data.separability import (
     Separability,
     SeparableSubset,
@@ -25,6 +25,7 @@ __all__ = [
     "as_dataset",
     "fetch_images",
     "gaussian_mixture",
+    "images_at_hand",
     "is_orthogonally_separable",
     "largest_separable_subset",
     "load_arrays",

@@ -98,6 +98,22 @@ class Dataset:
         shifted = self.inputs - self.inputs.mean(axis=0)
         return replace(self, inputs=shifted)
 
+    def first(self, num_samples: int) -> Dataset:
+        """The first of each class, equally many, ``num_samples`` in all.
+
+        Raises ``ValueError`` where that is no multiple of K, or more than a class has.
+        """
+        size, rest = divmod(num_samples, self.num_classes)
+        if rest or not 0 < size <= self.counts.min():
+            raise ValueError(
+                f"num_samples must be a multiple of {self.num_classes} and at most "
+                f"{self.num_classes * self.counts.min()}, equally many a class, but it is "
+                f"{num_samples}"
+            )
+        rows = [np.flatnonzero(self.labels == k)[:size] for k in range(self.num_classes)]
+        keep = np.sort(np.concatenate(rows))
+        return replace(self, inputs=self.inputs[keep], labels=self.labels[keep])
+
     def of_class(self, index: int) -> np.ndarray:
         """Inputs of one class, ``(n_k, d)``, in their order."""
         return self.inputs[self.labels == index]

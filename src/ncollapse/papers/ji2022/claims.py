@@ -19,6 +19,7 @@ from ncollapse.geometry import simplex_etf
 from ncollapse.papers.ji2022.experiments import METRICS, Example, Figure2
 from ncollapse.papers.ji2022.lemmas import LEMMAS, START, margin_ratios
 from ncollapse.papers.ji2022.minimum_norm import kkt_fit, kkt_residual
+from ncollapse.papers.ji2022.network_claims import CLAIMS as NETWORKS
 from ncollapse.papers.ji2022.optima import OPTIMA
 from ncollapse.theory.landscape import escape_direction, example_3_1
 
@@ -205,5 +206,6 @@ CLAIMS = (
         wrong=Wrong("1 for all, as printed", expected=lambda _: np.ones(len(METRICS))),
     ),
     *LEMMAS,
+    *NETWORKS,
     *OPTIMA,
 )

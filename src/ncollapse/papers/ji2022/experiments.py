@@ -1,4 +1,4 @@
-"""ji2022 Example 3.1, problem (3.1), Figure 2 and the rates that it is said to show."""
+"""ji2022 Example 3.1, problem (3.1), Figure 2 and the rates that it is said to show; its networks."""
 
 from __future__ import annotations
 
@@ -10,16 +10,42 @@ import numpy as np
 from ncollapse.geometry import simplex_etf
 from ncollapse.papers import experiment
 from ncollapse.papers.ji2022.minimum_norm import least_norm, margin_deficit
-from ncollapse.report.panels import PANELS
+from ncollapse.papers.ji2022.networks import (
+    METRICS,
+    figure1,
+    figure3,
+    figure4,
+    figure5,
+    figure6,
+    figure7,
+    figure8,
+)
 from ncollapse.theory.landscape import EscapeDirection, escape_direction, example_3_1
 from ncollapse.theory.layer_peeled import log_loss, margin
 
 if TYPE_CHECKING:
     from ncollapse.runs import Run
 
+__all__ = [
+    "METRICS",
+    "Example",
+    "Figure2",
+    "Rates",
+    "Solutions",
+    "example31",
+    "figure1",
+    "figure2",
+    "figure3",
+    "figure4",
+    "figure5",
+    "figure6",
+    "figure7",
+    "figure8",
+    "rates",
+    "separation",
+]
 Pair = tuple[np.ndarray, np.ndarray]
 """``(weight, features)``."""
-METRICS = tuple(name for _, names in PANELS for name in names)
 
 
 @dataclass(frozen=True, eq=False)

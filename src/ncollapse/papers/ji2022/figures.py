@@ -9,8 +9,13 @@ from typing import Any
 import numpy as np
 
 from ncollapse.papers.ji2022.experiments import METRICS, Example, Figure2, Rates, Solutions
+from ncollapse.papers.ji2022.network_figures import drawn_as
 from ncollapse.report.images import save_figure
 from ncollapse.report.panels import PANELS
+
+figure1, figure3, figure4 = drawn_as("figure1"), drawn_as("figure3"), drawn_as("figure4")
+figure5, figure6 = drawn_as("figure5"), drawn_as("figure6")
+figure7, figure8 = drawn_as("figure7"), drawn_as("figure8")
 
 
 def example31(result: Example, out: Path) -> list[Path]:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from ncollapse.claims import Statement
+from ncollapse.papers.ji2022.network_claims import CLAIMS
 
-_TRAINING = "trains ResNet18 or VGG13 for 500 epochs: not measured here"
 _MEASURED = "definition; measured by ncollapse.metrics"
+
+
+def _network(number: int, says: str) -> Statement:
+    """The statement of a figure of trained networks, with all its claims."""
+    name = f"Figure {number}"
+    return Statement(name, says, tuple(row.id for row in CLAIMS if row.statement == name))
+
 
 STATEMENTS = (
     Statement("Definition 2.1 (2.2)", "simplex ETF", reason="definition"),
@@ -76,7 +83,7 @@ STATEMENTS = (
         "the direction is an eigenvector of the Riemannian Hessian",
         ("ji2022.example31.escape",),
     ),
-    Statement("Figure 1", "ResNet18 on MNIST and CIFAR10", reason=_TRAINING),
+    _network(1, "ResNet18 on MNIST and CIFAR10"),
     Statement("§4, four metrics", "what the figures show", reason=_MEASURED),
     Statement(
         "Definition A.1",
@@ -138,10 +145,10 @@ STATEMENTS = (
         "all four metrics fall like 1/log t",
         ("ji2022.rates.printed", "ji2022.rates.powers"),
     ),
-    Statement("Figure 3", "VGG13 on CIFAR10", reason=_TRAINING),
-    Statement("Figure 4", "VGG13 on MNIST", reason=_TRAINING),
-    Statement("Figure 5", "VGG13 on KMNIST", reason=_TRAINING),
-    Statement("Figure 6", "ResNet18 on KMNIST", reason=_TRAINING),
-    Statement("Figure 7", "VGG13 on Fashion-MNIST", reason=_TRAINING),
-    Statement("Figure 8", "ResNet18 on Fashion-MNIST", reason=_TRAINING),
+    _network(3, "VGG13 on CIFAR10"),
+    _network(4, "VGG13 on MNIST"),
+    _network(5, "VGG13 on KMNIST"),
+    _network(6, "ResNet18 on KMNIST"),
+    _network(7, "VGG13 on Fashion-MNIST"),
+    _network(8, "ResNet18 on Fashion-MNIST"),
 )
