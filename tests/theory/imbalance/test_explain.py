@@ -207,7 +207,7 @@ def test_a_batch_norm_layer_has_its_feature_decay(features):
     other = "peeled" if features == "signed" else "nonnegative"
     assert found.theory(other).largest < 1e-4
     assert found.best == "batch_norm"
-    name = "feature decay times samples over weight decay"
+    name = "feature decay times samples over decay of γ and β"
     assert met(found, "batch_norm")[name]
     loud = explain(2.0 * hidden, labels, weight / 2.0, weight_decay=5e-3, normalisation="batch")
     assert met(loud, "batch_norm")[name] is False
