@@ -273,7 +273,9 @@ class _Table:
         inputs: np.ndarray | None,
         labels: np.ndarray | None,
     ) -> TheoryFit:
-        plain = AssumptionCheck("no normalisation", self.normalisation is None)
+        plain = AssumptionCheck(
+            "no batch norm before the last activation", self.normalisation is None
+        )
         if depth is None:
             known = AssumptionCheck("number of decayed layers known", None)
             return self.row("depth", (known, plain), None)

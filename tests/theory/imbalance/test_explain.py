@@ -166,7 +166,7 @@ def test_a_layer_of_the_depth_law_is_told_by_its_depth(depth):
     assert found.theory("peeled").largest > 0.1
     assert not found.theory("balanced").applies
     told = explain(features, labels, weight, weight_decay=1e-3, depth=depth, normalisation="batch")
-    assert met(told, "depth")["no normalisation"] is False
+    assert met(told, "depth")["no batch norm before the last activation"] is False
     assert told.best != "depth"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -109,6 +109,16 @@ class LastLayerStats:
             raise ValueError(f"states of {len(self.counts)} and {len(other.counts)} classes")
         for name in SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The sums by name, which add up over parts of the data."""
+        return {name: np.asarray(getattr(self, name)) for name in SUMS}
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> Self:
+        """Take over the sums of a `state_dict`."""
+        for name in SUMS:
+            setattr(self, name, np.array(state[name], dtype=float))
         return self
 
     def residual_norm(self, *, nonnegative: bool = False) -> float:
