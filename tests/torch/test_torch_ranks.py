@@ -1,5 +1,7 @@
 """NeuralCollapse over two real processes (gloo), against one process with all the data."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -83,7 +85,7 @@ def everything(rank):
     found["model gap, one empty"] = explained.metrics["optimality_gap"]
     explained = measure_model(model, parts, **options)
     found["model gap"] = explained.metrics["optimality_gap"]
-    found["explained"] = explained.explain(weight_decay=1e-3).to_dict()
+    found["explained"] = json.dumps(explained.explain(weight_decay=1e-3).to_dict())
 
     stepwise = NeuralCollapse(K, D, preset=PRESET, dist_sync_on_step=True)
     found["step"] = stepwise(features[:128], labels[:128])
@@ -191,4 +193,4 @@ def test_the_gap_is_that_of_all_ranks(results):
         alone = expected(shards()[1:], model[0])
         assert found["model gap, one empty"] == pytest.approx(alone, rel=1e-5)
     assert results[0]["explained"] == results[1]["explained"]
-    assert results[0]["explained"]["counts"] == [COUNT // K] * K
+    assert json.loads(results[0]["explained"])["counts"] == [COUNT // K] * K

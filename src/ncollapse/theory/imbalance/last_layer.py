@@ -240,7 +240,8 @@ class LastLayerObjective:
         share = min(largest, rise / pull) if pull > 0 else largest
         share = max(share, 0.0) if rise > 0 else 0.0
         bound = base + share * rise - 0.5 * share**2 * pull
-        return LastLayerGap(value, bound, (value - bound) / value, decay, measured)
+        gap = (value - bound) / value
+        return LastLayerGap(float(value), float(bound), float(gap), float(decay), measured)
 
     def _feature_decay(self, stats: LastLayerStats, square: float) -> tuple[float, bool]:
         """λ_H, and whether it was measured."""

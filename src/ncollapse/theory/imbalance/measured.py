@@ -26,6 +26,8 @@ class MeasuredLayer:
     ----------
     counts
         n_k ``(K,)``.
+    dim
+        D, the dimensions of the features.
     weight_gram, means_gram, logits
         CWWᵀC, M̄ᵀM̄ of the uncentred class means, and C(WM̄ + b1ᵀ), ``(K, K)``. C = I − 11ᵀ/K takes
         off what cross-entropy does not see.
@@ -51,6 +53,7 @@ class MeasuredLayer:
     """
 
     counts: np.ndarray
+    dim: int
     weight_gram: np.ndarray
     means_gram: np.ndarray
     logits: np.ndarray
@@ -140,6 +143,7 @@ def layer_of_sums(
     pull += float(shift @ state.residual_sums @ state.class_weights)
     return MeasuredLayer(
         counts=state.counts,
+        dim=weight.shape[1],
         weight_gram=centred @ centred.T,
         means_gram=means @ means.T,
         logits=logits - logits.mean(axis=0),

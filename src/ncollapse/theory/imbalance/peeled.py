@@ -14,7 +14,8 @@ from ncollapse.theory.imbalance.problem import Problem
 CHECK_EVERY = 10
 """Steps between two proofs of the gap: a proof costs as much as several steps."""
 LARGE = 200
-"""From so many groups on a proof tries the cuts in turn, one decomposition each time."""
+"""From so many groups on a proof tries the cuts in turn, one decomposition each time, and steps
+remember half as many pairs: they cost as much as the products."""
 NOISE = (1e-2, 1e-3, 1e-4, 1e-6)
 """Singular values below these shares of the largest scale may be what descent left of zeros."""
 
@@ -41,7 +42,8 @@ def solve(problem: Problem, *, tolerance: float = 1e-7) -> Optimum:
     best = prove(problem, *factors.point(flat))
     if best.gap <= tolerance:
         return best
-    options = {"maxcor": 20, "maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "gtol": 0.0}
+    pairs = 20 if factors.rank < LARGE else 10
+    options = {"maxcor": pairs, "maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "gtol": 0.0}
     minimize(factors.objective, flat, jac=True, method="L-BFGS-B", callback=check, options=options)
     best = prove(problem, *_without_noise(problem, *factors.point(flat)))
     return replace(best, bound=max(best.bound, bound))
