@@ -374,7 +374,8 @@ class _Table:
             return TheoryFit(name, None, None, None, checks, None)
         layer = self.layer
         rank = int(np.linalg.matrix_rank(matrices[1], rtol=1e-8, hermitian=True))
-        checks = (_at_most("dimensions of its class means", rank, layer.dim), *checks)
+        if rank > layer.dim:
+            checks = (*checks, _at_most("dimensions of its class means", rank, layer.dim))
         return TheoryFit(
             name,
             distance(layer.weight_gram, matrices[0]),
