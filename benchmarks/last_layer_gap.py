@@ -186,8 +186,8 @@ def main() -> None:
         "`python benchmarks/last_layer_gap.py`. For each network L-BFGS goes down over W, all features "
         "and b from three\nstarts. The distance is that of the best value found above the bound that the "
         "network's logits give, relatively.\nBelow counts those under the bound by more than 1e-12. Class "
-        "counts, decays, bias, smoothing, class weights and\nthe sign of the features are drawn; 0 to 3,000 "
-        "steps of descent went before the random ones.\n\n" + "\n".join(lines) + "\n"
+        "counts, decays, bias, smoothing, class weights and\nthe sign of the features are drawn; 0 to "
+        "3,000 steps of descent went before the random ones.\n\n" + "\n".join(lines) + "\n"
     )
     TABLE.write_text(text)
     print(text)

@@ -119,6 +119,7 @@ class LastLayerStats:
         """Take over the sums of a `state_dict`."""
         for name in SUMS:
             setattr(self, name, np.array(state[name], dtype=float))
+        self.feature_squares = float(self.feature_squares)
         return self
 
     def residual_norm(self, *, nonnegative: bool = False) -> float:
