@@ -108,16 +108,21 @@ def _table(explanation: Explanation) -> Table:
     rows = [
         (
             _title(row.name),
+            _applies(row),
             number(row.weight_distance),
             number(row.means_distance),
             number(row.logits_distance),
-            "yes" if row.applies else "no",
-            ", ".join(check.name for check in row.assumptions if check.met is False) or "–",
         )
         for row in explanation.theories
     ]
-    header = ("theory", "weight", "means", "logits", "applies", "violated")
-    return Table(header, rows, words=(4, 5))
+    return Table(("theory", "applies", "weight", "means", "logits"), rows, words=(1,))
+
+
+def _applies(row: TheoryFit) -> str:
+    if row.applies:
+        return "yes"
+    violated = sum(check.met is False for check in row.assumptions)
+    return f"no, {violated} violated" if violated else "no"
 
 
 def _assumptions(explanation: Explanation) -> Table:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _MOST_NAMED = 3
 """Up to so many classes at one place are named there."""
-_ONE_PLACE = 0.04
+_ONE_PLACE = 0.12
 """Points nearer than this share of the largest coordinate lie at one place."""
 _MOST_TICKS = 6
 MATRICES = {
