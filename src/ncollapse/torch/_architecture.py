@@ -12,6 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from ncollapse.torch._heads import check_head
+
 WEIGHTED = {"addmm", "mm", "bmm", "baddbmm", "mv", "linear", "embedding"}
 CONVOLUTIONS = {"convolution", "_convolution", "mkldnn_convolution", "cudnn_convolution"}
 ROUTES = {
@@ -204,7 +206,7 @@ def _normalisation(
     sizes = {trace.parameters[name].numel() for name in last.parameters}
     if not sizes:
         return None, (), "the last batch norm has no γ and β whose decay could bound the features"
-    if sizes != {head.weight.shape[1]}:
+    if sizes != {check_head(head)[1]}:
         return None, (), "places of a feature map enter the classifier, and are not averaged"
     return "batch", last.parameters, None
 

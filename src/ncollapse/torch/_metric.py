@@ -151,7 +151,7 @@ class NeuralCollapse(Metric):
         self.metrics = preset_names(preset)
         self.undefined: dict[str, str] = {}
         # In a tuple, so that the head does not become a submodule of the metric.
-        self._heads = () if head is None else (head,)
+        self._heads: tuple[nn.Module, ...] = () if head is None else (head,)
         self._classes = None if classes is None else tuple(classes)
         self._stats: ClassStats | None = None
         self._working = torch.float32

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import fminbound
 from scipy.special import entr, logsumexp
 
 from ncollapse._checks import check_labels, check_matrix, check_positive
@@ -141,8 +141,8 @@ class LastLayerStats:
             scales = np.repeat(np.sqrt([theta, 2.0 - theta]), size)
             return float(np.linalg.eigvalsh(whole * np.outer(scales, scales))[-1])
 
-        searched = minimize_scalar(square, bounds=(0, 1), method="bounded", options={"xatol": 1e-3})
-        least = min(square(0.0), square(size / (2.0 * (size - 1))), float(searched.fun))
+        thetas = 0.0, size / (2.0 * (size - 1)), float(fminbound(square, 0.0, 1.0, xtol=1e-3))
+        least = min(map(square, thetas))
         return math.sqrt(max(least, 0.0))
 
     def balance(self) -> np.ndarray:
