@@ -141,8 +141,8 @@ def main() -> None:
     text = (
         "# The convex program (P)\n\n"
         "`python benchmarks/predict.py`, one run. Cross-entropy without bias, class counts that all "
-        f"differ with\nimbalance 100. {os.cpu_count()} cores, load {load:.0f} when it began,\none thread up to K = 100 "
-        "and two at K = 1,000.\n\n"
+        f"differ with\nimbalance 100. {os.cpu_count()} cores, load {load:.0f} when it began,\n"
+        "one thread up to K = 100 and two at K = 1,000.\n\n"
         "The gap is proven and relative; the one beside it is computed anew from the logits by dense "
         "code that shares\nnothing with the library, and checks that its dual point is feasible.\n\n"
         + "\n".join(table)
