@@ -141,7 +141,8 @@ class LastLayerStats:
             scales = np.repeat(np.sqrt([theta, 2.0 - theta]), size)
             return float(np.linalg.eigvalsh(whole * np.outer(scales, scales))[-1])
 
-        thetas = 0.0, size / (2.0 * (size - 1)), float(fminbound(square, 0.0, 1.0, xtol=1e-3))
+        searched = float(np.asarray(fminbound(square, 0.0, 1.0, xtol=1e-3)))
+        thetas = 0.0, size / (2.0 * (size - 1)), searched
         least = min(map(square, thetas))
         return math.sqrt(max(least, 0.0))
 
