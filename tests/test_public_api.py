@@ -31,6 +31,7 @@ def test_the_root_lists_what_it_has():
         "ClassSummary",
         "Dataset",
         "Explanation",
+        "LastLayerObjective",
         "Measurement",
         "Prediction",
         "SampleStats",

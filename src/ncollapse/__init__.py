@@ -30,7 +30,12 @@ if _TYPE_CHECKING:
     from ncollapse.metrics import Measurement, SampleStats, measure
     from ncollapse.stats import ClassStats, ClassSummary
     from ncollapse.theory.explain import explain
-    from ncollapse.theory.imbalance import Explanation, Prediction, optimality_gap
+    from ncollapse.theory.imbalance import (
+        Explanation,
+        LastLayerObjective,
+        Prediction,
+        optimality_gap,
+    )
     from ncollapse.theory.predict import predict
 
 __version__ = _version("ncollapse")
@@ -41,6 +46,7 @@ __all__ = [
     "ClassSummary",
     "Dataset",
     "Explanation",
+    "LastLayerObjective",
     "Measurement",
     "Prediction",
     "SampleStats",
@@ -71,6 +77,7 @@ _HOMES = {
     "ClassSummary": "stats",
     "Dataset": "data",
     "Explanation": "theory.imbalance",
+    "LastLayerObjective": "theory.imbalance",
     "Measurement": "metrics",
     "Prediction": "theory.imbalance",
     "SampleStats": "metrics",

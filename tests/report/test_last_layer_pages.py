@@ -87,6 +87,7 @@ def test_the_page_of_an_explanation_shows_the_best_theory(given):
         "means",
         "logits",
         "class-means",
+        "margins",
     ]
     html = render(page)
     assert "<net>" not in html

@@ -22,9 +22,11 @@ with warnings.catch_warnings():
         TrainingArguments,
     )
 
+from ncollapse import LastLayerObjective
 from ncollapse.torch import NeuralCollapseCallback, NeuralCollapseTrainerCallback, measure_model
 
 K, D = 3, 5
+OBJECTIVE = LastLayerObjective(weight_decay=1e-2, feature_decay=1e-3, label_smoothing=0.1)
 FAMILIAR = pytest.mark.filterwarnings("ignore")  # the trainers' own advice and deprecations
 
 
@@ -86,14 +88,20 @@ def as_floats(values):
 def test_lightning_validation_is_what_measuring_gives(tmp_path):
     torch.manual_seed(0)
     module = Module()
-    callback = NeuralCollapseCallback(loader=loader(), preset="papyan2020")
+    callback = NeuralCollapseCallback(loader=loader(), preset="papyan2020", objective=OBJECTIVE)
     running = trainer(callback, tmp_path)
     running.fit(module, loader(shuffle=True), loader(seed=1))
     logged = as_floats(running.callback_metrics)
     for stage, seed in (("validation", 1), ("loader", 0)):
-        expected = measure_model(module, loader(seed=seed)).metrics
+        expected = measure_model(module, loader(seed=seed), objective=OBJECTIVE).metrics
+        assert 0 < expected["optimality_gap"] < 1
         if stage == "validation":
-            expected.pop("nc4_agreement")
+            expected = {
+                name: value
+                for name, value in expected.items()
+                if name not in ("nc4_agreement", "optimality_gap")
+            }
+            assert "validation/optimality_gap" not in logged
         found = {name: logged[f"{stage}/{name}"] for name in expected}
         assert found == pytest.approx(expected, rel=1e-5)
     assert not any(m._forward_pre_hooks for m in module.modules())
@@ -168,6 +176,8 @@ def test_refused_lightning_arguments():
         NeuralCollapseCallback(every_n_epochs=0)
     with pytest.raises(ValueError, match="preset must be one of"):
         NeuralCollapseCallback(preset="nobody1999")
+    with pytest.raises(ValueError, match="objective needs loader"):
+        NeuralCollapseCallback(objective=OBJECTIVE)
 
 
 class Config(PretrainedConfig):
@@ -224,12 +234,15 @@ def hugging_face(folder, epochs=3, **options):
 @pytest.mark.parametrize(("split", "seed"), [("train", 0), ("eval", 1)])
 def test_hugging_face_logs_what_measuring_gives(tmp_path, split, seed):
     running = hugging_face(tmp_path)
-    running.add_callback(NeuralCollapseTrainerCallback(running, split=split, every_n_epochs=3))
+    running.add_callback(
+        NeuralCollapseTrainerCallback(running, split=split, every_n_epochs=3, objective=OBJECTIVE)
+    )
     running.train()
     logged = [entry for entry in running.state.log_history if f"{split}_nc1_pinv" in entry]
     assert [entry["epoch"] for entry in logged] == [3.0]
     rows = [{"values": x, "labels": y} for x, y in [data(seed=seed)]]
-    expected = measure_model(running.model, rows).metrics
+    expected = measure_model(running.model, rows, objective=OBJECTIVE).metrics
+    assert 0 < expected["optimality_gap"] < 1
     found = {name: logged[0][f"{split}_{name}"] for name in expected}
     assert found == pytest.approx(expected, rel=1e-5)
 

@@ -1,17 +1,21 @@
 """NeuralCollapse over two real processes (gloo), against one process with all the data."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 from torch import multiprocessing
 
+from ncollapse import LastLayerObjective, optimality_gap
 from ncollapse.metrics import measure
 from ncollapse.torch import NeuralCollapse, measure_model
 
 K, D, COUNT = 5, 24, 600
 WORLD = 2
 PRESET = ("nc1_pinv", "nc1_quotient", "cdnv", "directional_collapse", "nc2_etf_means")
+OBJECTIVE = LastLayerObjective(weight_decay=1e-3, feature_decay=1e-4, class_weights=(1, 1, 1, 1, 3))
 MODEL_PRESET = ("nc1_quotient", "nc3_duality", "nc4_agreement", "classifier_accuracy")
 
 
@@ -72,6 +76,16 @@ def everything(rank):
     found["model, one empty"] = measure_model(
         model, parts if rank else [], preset=MODEL_PRESET
     ).metrics
+
+    watched = fed(NeuralCollapse(head=model[1], objective=OBJECTIVE), features, labels)
+    found["gap"] = watched.compute()["optimality_gap"]
+    found["gap again"] = watched.compute()["optimality_gap"]
+    options = {"preset": ["nc1_quotient"], "objective": OBJECTIVE, "explain": True}
+    explained = measure_model(model, parts if rank else [], **options)
+    found["model gap, one empty"] = explained.metrics["optimality_gap"]
+    explained = measure_model(model, parts, **options)
+    found["model gap"] = explained.metrics["optimality_gap"]
+    found["explained"] = json.dumps(explained.explain(weight_decay=1e-3).to_dict())
 
     stepwise = NeuralCollapse(K, D, preset=PRESET, dist_sync_on_step=True)
     found["step"] = stepwise(features[:128], labels[:128])
@@ -158,3 +172,25 @@ def test_a_rank_whose_loader_is_empty_gets_the_numbers_too(results):
     expected = measure_model(classifier(), [shards()[1]], preset=MODEL_PRESET).metrics
     for found in results:
         assert found["model, one empty"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_gap_is_that_of_all_ranks(results):
+    model = classifier()
+    weight, bias = (p.detach().double() for p in model[1].parameters())
+
+    def expected(parts, body):
+        with torch.no_grad():
+            features = torch.cat([body(part[0]) for part in parts]).double()
+        logits, labels = features @ weight.T + bias, torch.cat([part[1] for part in parts])
+        arrays = (entry.numpy() for entry in (logits, labels, weight, features))
+        options = {name: value for name, value in vars(OBJECTIVE).items() if name != "nonnegative"}
+        return optimality_gap(*arrays, bias=bias.numpy(), **options).gap
+
+    for found in results:
+        assert float(found["gap"]) == pytest.approx(expected(shards(), lambda x: x), rel=1e-5)
+        assert float(found["gap again"]) == float(found["gap"])
+        assert found["model gap"] == pytest.approx(expected(shards(), model[0]), rel=1e-5)
+        alone = expected(shards()[1:], model[0])
+        assert found["model gap, one empty"] == pytest.approx(alone, rel=1e-5)
+    assert results[0]["explained"] == results[1]["explained"]
+    assert json.loads(results[0]["explained"])["counts"] == [COUNT // K] * K

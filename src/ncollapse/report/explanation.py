@@ -9,7 +9,7 @@ import numpy as np
 from ncollapse.report._page import Fact, Page, Section, Table, number
 from ncollapse.report._render import render
 from ncollapse.report.last_layer import MATRICES, margins_figure, matrix_figure, means_figure
-from ncollapse.theory.imbalance import Explanation, TheoryFit
+from ncollapse.theory.imbalance import AssumptionCheck, Explanation, TheoryFit
 
 SHAPES = ("balanced", "orthogonal", "seli")
 """Theories that say nothing of size."""
@@ -22,7 +22,8 @@ def explanation_page(explanation: Explanation, name: str) -> Page:
     Measured matrices stand beside those of the best theory, or of the nearest where none is best.
     """
     layer, gap = explanation.layer, explanation.gap
-    shown = _shown(explanation)
+    shown, matrices = _shown(explanation)
+    label = _title(shown.name)
     facts = [
         Fact("best theory", _title(explanation.best or "none"), _why(explanation)),
         Fact(
@@ -45,21 +46,21 @@ def explanation_page(explanation: Explanation, name: str) -> Page:
     ]
     measured = dict(zip(MATRICES, (layer.weight_gram, layer.means_gram, layer.logits), strict=True))
     sections = [Section("Every theory", _table_words(explanation), tables=[_table(explanation)])]
-    if shown is not None and shown.matrices is not None:
-        theirs = dict(zip(MATRICES, shown.matrices, strict=True))
-        label = _title(shown.name)
-        figures = [
-            matrix_figure(part, {"measured": measured[part], label: theirs[part]}, True)
-            for part in MATRICES
-        ]
-        grams = {"measured,": measured["means"], f"those of {label}": theirs["means"]}
-        figures.append(means_figure(layer.counts, grams, unit=True))
-        words = f"The network beside {label}, {'the best theory' if explanation.best else 'the nearest'}."
-        sections.append(Section("Measured and predicted", words, figures))
+    theirs = dict(zip(MATRICES, matrices, strict=True))
+    figures = [
+        matrix_figure(part, {"measured": measured[part], label: theirs[part]}, True)
+        for part in MATRICES
+    ]
+    grams = {"measured,": measured["means"], f"those of {label}": theirs["means"]}
+    figures.append(means_figure(layer.counts, grams, unit=True))
     margins = {"measured": layer.margins}
-    if shown is not None and shown.matrices is not None and shown.name not in SHAPES:
-        margins[_title(shown.name)] = _margins(shown.matrices[2])
-    sections.append(Section("Margins", "", [margins_figure(layer.counts, margins)]))
+    if shown.name not in SHAPES:
+        margins[label] = _margins(theirs["logits"])
+    figures.append(margins_figure(layer.counts, margins))
+    words = (
+        f"The network beside {label}, {'the best theory' if explanation.best else 'the nearest'}."
+    )
+    sections.append(Section("Measured and predicted", words, figures))
     sections.append(Section("Assumptions", "", tables=[_assumptions(explanation)]))
     lead = (
         f"{int(layer.counts.sum()):,} samples of {len(layer.counts)} classes, {int(layer.counts.max()):,} "
@@ -83,11 +84,10 @@ def _title(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _shown(explanation: Explanation) -> TheoryFit | None:
-    if explanation.best is not None:
-        return explanation.theory(explanation.best)
-    computed = [row for row in explanation.theories if row.matrices is not None]
-    return min(computed, key=lambda row: row.largest, default=None)
+def _shown(explanation: Explanation) -> tuple[TheoryFit, tuple[np.ndarray, ...]]:
+    """The best theory with its matrices, or the nearest; the shapes are always computed."""
+    rows = [(row, row.matrices) for row in explanation.theories if row.matrices is not None]
+    return min(rows, key=lambda row: (row[0].name != explanation.best, row[0].largest))
 
 
 def _why(explanation: Explanation) -> str:
@@ -108,23 +108,34 @@ def _table(explanation: Explanation) -> Table:
     rows = [
         (
             _title(row.name),
+            _applies(row),
             number(row.weight_distance),
             number(row.means_distance),
             number(row.logits_distance),
-            "yes" if row.applies else "no",
-            ", ".join(check.name for check in row.assumptions if check.met is False) or "–",
         )
         for row in explanation.theories
     ]
-    header = ("theory", "weight", "means", "logits", "applies", "violated")
-    return Table(header, rows, words=(4, 5))
+    return Table(("theory", "applies", "weight", "means", "logits"), rows, words=(1,))
+
+
+def _applies(row: TheoryFit) -> str:
+    if row.applies:
+        return "yes"
+    violated = sum(check.met is False for check in row.assumptions)
+    return f"no, {violated} violated" if violated else "no"
 
 
 def _assumptions(explanation: Explanation) -> Table:
     rows = [
-        (_title(row.name), check.name, _MET[check.met], number(check.measured), check.limit)
+        (_title(row.name), check.name, _finding(check))
         for row in explanation.theories
         for check in row.assumptions
     ]
-    header = ("theory", "assumption", "", "measured", "limit")
-    return Table(header, rows, words=(1, 2, 4))
+    return Table(("theory", "assumption", "finding"), rows, words=(1, 2))
+
+
+def _finding(check: AssumptionCheck) -> str:
+    if check.measured is None:
+        return _MET[check.met]
+    limit = f", {check.limit}" if check.limit else ""
+    return f"{_MET[check.met]}: {number(check.measured)}{limit}"

@@ -14,8 +14,11 @@ from ncollapse.report.style import class_colours, class_markers, diverging, fain
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MOST_MARKED = 12
-"""Up to so many classes have their number beside them."""
+_MOST_NAMED = 3
+"""Up to so many classes at one place are named there."""
+_ONE_PLACE = 0.12
+"""Points nearer than this share of the largest coordinate lie at one place."""
+_MOST_TICKS = 6
 MATRICES = {
     "weight": ("Classifier", "Inner products of the rows of W."),
     "means": ("Class means", "Inner products of the class means, not centred."),
@@ -38,7 +41,8 @@ def matrix_figure(name: str, panels: Mapping[str, np.ndarray], unit: bool) -> Il
         images = []
         for axis, (label, matrix) in zip(axes, scaled.items(), strict=True):
             images.append(axis.imshow(matrix, cmap=diverging(), vmin=-reach, vmax=reach))
-            axis.set_title(label)
+            if len(scaled) > 1:
+                axis.set_title(label)
             axis.set_xlabel("class")
             axis.set_xticks(_ticks(len(matrix)))
             axis.set_yticks(_ticks(len(matrix)))
@@ -106,9 +110,9 @@ def means_figure(
                 size, fill = (64, colours[k]) if place == 0 else (170, "none")
                 style = {"marker": markers[k], "edgecolors": colours[k], "zorder": 2}
                 axis.scatter(x, y, size, fill, **style)
-        for k, point in enumerate(next(iter(plans.values()))[:_MOST_MARKED]):
+        for point, words in _places(next(iter(plans.values()))):
             axis.annotate(
-                str(k), tuple(point), (7, 7), textcoords="offset points", color=ink(), fontsize=9
+                words, tuple(point), (7, 7), textcoords="offset points", color=ink(), fontsize=9
             )
         axis.set_aspect("equal")
         axis.margins(0.15)
@@ -123,6 +127,38 @@ def means_figure(
     return illustrate("class-means", "Class means", caption, alt, (4.4, 4.0), draw)
 
 
+def _places(plan: np.ndarray) -> list[tuple[np.ndarray, str]]:
+    """Every place with its classes in words."""
+    near = _ONE_PLACE * float(np.abs(plan).max())
+    places: list[list[int]] = []
+    for k, point in enumerate(plan):
+        for members in places:
+            if np.linalg.norm(plan[members[0]] - point) <= near:
+                members.append(k)
+                break
+        else:
+            places.append([k])
+    return [
+        (
+            plan[members[0]],
+            ", ".join(map(str, members[:_MOST_NAMED]))
+            + (" …" if len(members) > _MOST_NAMED else ""),
+        )
+        for members in places
+    ]
+
+
+def _count_ticks(counts: np.ndarray) -> list[int]:
+    """Class sizes that are far enough apart on a logarithmic axis to be written below it."""
+    sizes = np.unique(counts.astype(int)).tolist()
+    apart = np.log(sizes[-1] / sizes[0]) / _MOST_TICKS
+    ticks = [sizes[-1]]
+    for size in reversed(sizes):
+        if np.log(ticks[-1] / size) > apart:
+            ticks.append(size)
+    return ticks
+
+
 def margins_figure(counts: np.ndarray, margins: Mapping[str, np.ndarray]) -> Illustration:
     """Margins against class sizes."""
 
@@ -132,6 +168,8 @@ def margins_figure(counts: np.ndarray, margins: Mapping[str, np.ndarray]) -> Ill
             fill: dict[str, Any] = {"markerfacecolor": "none"} if mark == "o" else {}
             axis.plot(counts, values, mark, markersize=9, markeredgewidth=1.8, label=label, **fill)
         axis.set_xscale("log")
+        axis.set_xticks(_count_ticks(counts), [f"{size:,}" for size in _count_ticks(counts)])
+        axis.minorticks_off()
         axis.set_xlabel("samples of the class")
         axis.set_ylabel("margin")
         axis.grid(True)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 60
 """Classes up to which a page lists every class and holds the whole record."""
+_CORNERS = ("top right", "bottom right", "top left", "bottom left")
+"""Where the names of classes stand, so that those of classes that merge can be read."""
 _SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x", "star")
 
 
@@ -102,16 +104,16 @@ def _classes(prediction: Prediction) -> Table:
             str(k),
             f"{int(count):,}",
             number(float(prediction.margins[k]), 4),
+            fate(k),
             number(float(np.sqrt(means[k]))),
             number(float(np.sqrt(rows[k]))),
-            fate(k),
         )
         for k, count in enumerate(prediction.counts[:_MOST_ROWS])
     ]
     left_out = len(prediction.counts) - len(lines)
     caption = f"{left_out:,} more classes are left out." if left_out else ""
-    header = ("class", "samples", "margin", "norm of the mean", "norm of the row of W", "end")
-    return Table(header, lines, caption, words=(5,))
+    header = ("class", "samples", "margin", "end", "norm of the mean", "norm of the row of W")
+    return Table(header, lines, caption, words=(3,))
 
 
 def _threshold_words(curve: ImbalanceCurve) -> str:
@@ -194,7 +196,8 @@ def _look(name: Theme, first: list[dict[str, list[float]]], reach: float) -> dic
         marker = {"color": class_colours(count), "size": 13}
         marker["symbol"] = [_SYMBOLS[k % len(_SYMBOLS)] for k in range(count)]
         edges = {"mode": "lines", "line": {"color": faint(), "width": 1.5}, "hoverinfo": "skip"}
-        points = {"mode": "markers+text", "marker": marker, "textposition": "top right"}
+        points = {"mode": "markers+text", "marker": marker}
+        points["textposition"] = [_CORNERS[k % len(_CORNERS)] for k in range(count)]
         points |= {"text": [str(k) for k in range(count)], "name": "class means"}
         axis = {"visible": False, "range": [-reach, reach]}
         layout = {

@@ -40,7 +40,7 @@ class NeuralCollapseTrainerCallback(TrainerCallback):
         What the names begin with; without it the split.
     every_n_epochs
         Only in each n-th epoch.
-    head, layers, preset, nc4, classes, pool, ignore_index, shift_labels, unpack
+    head, layers, preset, nc4, objective, classes, pool, ignore_index, shift_labels, unpack
         As in `measure_model`.
     """
 

@@ -40,8 +40,10 @@ class NeuralCollapseCallback(Callback):
         Stands before the names, with a slash.
     every_n_epochs
         Only in each n-th epoch.
-    head, layers, preset, nc4, classes, pool, ignore_index, shift_labels, unpack
-        As in `measure_model`. A head that is not named is searched for by the module's ``forward``.
+    head, layers, preset, nc4, objective, classes, pool, ignore_index, shift_labels, unpack
+        As in `measure_model`; ``objective`` needs ``loader``, the training samples, and its
+        ``optimality_gap`` is logged in that stage alone. A head that is not named is searched for
+        by the module's ``forward``.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class NeuralCollapseCallback(Callback):
         self.loader = check_loader(loader)
         self.prefix = f"{prefix}/" if prefix else ""
         self.watching = Watching(**options)
+        if self.watching.objective is not None and loader is None:
+            raise ValueError("objective needs loader: the samples whose objective it is")
         self._head: str | None = self.watching.head
         self._due_stages: set[str] = set()
         self._running: dict[str, _Stage] = {}

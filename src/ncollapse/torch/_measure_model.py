@@ -14,9 +14,13 @@ from torch import Tensor, nn
 from ncollapse.metrics import METRICS, Measurement, SampleStats, SampleSummary
 from ncollapse.metrics.registry import preset_names
 from ncollapse.stats import ClassStats, ClassSummary
+from ncollapse.theory.imbalance import LastLayerObjective
+from ncollapse.torch._architecture import Trace, read_architecture
 from ncollapse.torch._batches import IGNORED, Reader, Unpack, device_of, is_causal_lm
 from ncollapse.torch._decisions import OwnDecisions, second_pass
+from ncollapse.torch._explaining import LastLayerReading
 from ncollapse.torch._heads import check_head, metrics_of_head
+from ncollapse.torch._last_layer import GAP, LastLayer, arrays_of, gap_of, refusal
 from ncollapse.torch._measurement import ModelMeasurement
 from ncollapse.torch._model_taps import Key, ModelTaps
 from ncollapse.torch._pooling import Pool
@@ -35,6 +39,8 @@ def measure_model(
     preset: str | Iterable[str] = "papyan2020",
     nc4: bool | None = None,
     against: ModelMeasurement | None = None,
+    objective: LastLayerObjective | None = None,
+    explain: bool = False,
     classes: Sequence[Any] | None = None,
     pool: Pool = "mean",
     ignore_index: int | None = IGNORED,
@@ -71,6 +77,12 @@ def measure_model(
     against
         A measurement, of the training set for instance, whose class means stand for the metrics of
         single samples: there is then one pass only, and nc4 is that of this split.
+    objective
+        What the last layer minimises: adds the metric ``optimality_gap``, how far it is from its
+        optimum, with proof. The loader must be that of the training samples.
+    explain
+        Keep what `ModelMeasurement.explain` needs: sums of (2K)² numbers, and the architecture, which
+        is read from the operations of the first forward pass.
     classes
         Label values in the order of the logits; without it labels are 0 … K−1. Names are allowed,
         for labels that are names or 0 … K−1.
@@ -123,6 +135,8 @@ def measure_model(
         preset=preset,
         nc4=nc4,
         against=against,
+        objective=objective,
+        explain=explain,
         pool=pool,
         stats_device=stats_device,
         sync=sync,
@@ -137,6 +151,8 @@ def run_and_measure(
     preset: str | Iterable[str] = "papyan2020",
     nc4: bool | None = None,
     against: ModelMeasurement | None = None,
+    objective: LastLayerObjective | None = None,
+    explain: bool = False,
     pool: Pool = "mean",
     stats_device: torch.device | str | None = None,
     sync: bool = True,
@@ -157,11 +173,18 @@ def run_and_measure(
     missing = [] if against is None else [name for name in layers if name not in against.layers]
     if missing:
         raise ValueError(f"against has no measurement of the layers {', '.join(missing)}")
+    if objective is not None and not isinstance(objective, LastLayerObjective):
+        raise TypeError(
+            f"objective must be a LastLayerObjective, but it is a {type(objective).__name__}"
+        )
     sync = sync and is_shared()
+    if explain:
+        runner.trace = Trace(runner.model)
     with ExitStack() as stack:
         stack.enter_context(undisturbed(runner.model))
         taps = stack.enter_context(ModelTaps(runner.model, layers=layers, head=head, pool=pool))
-        measuring = _Passes(runner, taps, stats_device, sync)
+        watched = objective is not None or explain
+        measuring = _Passes(runner, taps, stats_device, sync, objective, watched)
         measuring.first(against)
         if twice:
             measuring.second()
@@ -171,6 +194,11 @@ def run_and_measure(
         summary, samples = measuring.summaries[key], measuring.samples.get(key)
         classifier = taps.head if key is None else None
         values, reasons = metrics_of_head(summary, names, classifier, samples)
+        if key is None and objective is not None:
+            if measuring.last is None:
+                reasons[GAP] = refusal(taps.head) or ""
+            else:
+                values[GAP] = gap_of(objective, measuring.last.stats, taps.head)
         return Measurement(
             metrics=values,
             undefined=reasons,
@@ -183,11 +211,23 @@ def run_and_measure(
             samples=samples,
         )
 
+    reading = None
+    if runner.trace is not None and measuring.last is not None:
+        architecture = read_architecture(runner.trace, taps.head) if runner.trace.nodes else None
+        last = measuring.last
+        reading = LastLayerReading(
+            last.stats,
+            last.negative,
+            *arrays_of(taps.head),
+            measuring.summaries[None],
+            architecture,
+        )
     return ModelMeasurement(
         head=taps.head_name,
         features=measured(None),
         layers={name: measured(name) for name in taps.ran or layers},
         forward_passes=runner.forward_passes,
+        last_layer=reading,
     )
 
 
@@ -195,12 +235,21 @@ class _Passes:
     """The passes over the loader, and what they leave: summaries by layer, None for the head."""
 
     def __init__(
-        self, runner: Runner, taps: ModelTaps, stats_device: torch.device | str | None, sync: bool
+        self,
+        runner: Runner,
+        taps: ModelTaps,
+        stats_device: torch.device | str | None,
+        sync: bool,
+        objective: LastLayerObjective | None,
+        watched: bool,
     ) -> None:
         self.runner = runner
         self.taps = taps
         self.stats_device = stats_device
         self.sync = sync
+        self.objective = objective
+        self.watched = watched
+        self.last: LastLayer | None = None
         self.summaries: dict[Key, ClassSummary] = {}
         self.samples: dict[Key, SampleSummary] = {}
 
@@ -217,10 +266,14 @@ class _Passes:
                 if against is not None:
                     samples[key] = self._second(key, _summary_of(against, key))
             _feed(stats[key], features, labels, place)
+            if key is None and self.watched and (last := self._last()) is not None:
+                last.update(features, labels)
             if key in samples:
                 _feed(samples[key], features, labels, place)
         if self.sync:
             stats = self._of_all_ranks(stats)
+            if self.watched and stats:
+                self._sync_last()
         if not stats:
             raise ValueError("loader gave no batches")
         if not stats[None].num_samples:
@@ -254,6 +307,18 @@ class _Passes:
                 home = features.device if self.stats_device is None else self.stats_device
                 place = f"{key or self.taps.head_name!r}, batch {number} of loader"
                 yield place, key, features.to(home), labels.to(home)
+
+    def _last(self) -> LastLayer | None:
+        """The statistics of the classifier, None where it is not linear."""
+        if self.last is None and refusal(self.taps.head) is None:
+            self.last = LastLayer(self.taps.head, self.objective, self.runner.reader.class_values)
+        return self.last
+
+    def _sync_last(self) -> None:
+        last = self._last()
+        states = gathered(None if last is None else last.state_dict())
+        if last is not None:
+            last.load_state_dict({name: sum(s[name] for s in states) for name in states[0]})
 
     def _second(self, key: Key, summary: ClassSummary) -> SampleStats | OwnDecisions:
         return second_pass(summary, self.taps.head if key is None else None)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ncollapse.metrics import Measurement, UndefinedMetricError, separation
+from ncollapse.theory.imbalance import Explanation
+from ncollapse.torch._architecture import Architecture
+from ncollapse.torch._explaining import LastLayerReading
 
 
 @dataclass(frozen=True)
@@ -61,18 +64,65 @@ class ModelMeasurement:
 
     ``head`` the name of the classifier; ``features`` the measurement of what enters it, with its
     weight and bias; ``layers`` those of the layers asked for, in the order in which they run;
-    ``forward_passes`` how often the model was called.
+    ``forward_passes`` how often the model was called; ``last_layer`` what `explain` needs, where it
+    was asked for.
     """
 
     head: str
     features: Measurement
     layers: dict[str, Measurement]
     forward_passes: int
+    last_layer: LastLayerReading | None = field(default=None, repr=False)
 
     @property
     def metrics(self) -> dict[str, float]:
         """The metrics of the features that enter the head."""
         return self.features.metrics
+
+    @property
+    def architecture(self) -> Architecture | None:
+        """Depth, normalisation and last activation, where ``explain=True`` had them read."""
+        return None if self.last_layer is None else self.last_layer.architecture
+
+    def explain(
+        self,
+        optimizer: Any = None,
+        *,
+        weight_decay: float | None = None,
+        depth: int | None = None,
+        normalisation: str | None = None,
+        inputs: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
+    ) -> Explanation:
+        """Compare the last layer with every theory of where it is heading, as `ncollapse.explain`.
+
+        Number of layers and batch norm before the last activation are read from the network, the
+        decays of layers, γ and β from ``optimizer``. What rules a theory out (residual paths, shared
+        weights, biases, frozen layers, decoupled decay, ...) is a violated assumption of it and a
+        sentence in the notes.
+
+        Parameters
+        ----------
+        optimizer
+            A `torch.optim.Optimizer` that holds the model's parameters; its groups may differ.
+        weight_decay, depth, normalisation
+            In the place of what is read; ``weight_decay`` is one number for all of the network.
+        inputs, labels
+            ``(N, d)`` and 0 … K−1, for the depth law, as in `ncollapse.explain`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The model was measured without ``explain=True``; its head is not linear; a class without
+            samples; an optimizer of another model.
+        """
+        if self.last_layer is None:
+            raise ValueError(
+                "the model must be measured with explain=True, and its head must compute W h + b"
+            )
+        return self.last_layer.explain(
+            optimizer, weight_decay, depth, normalisation, inputs, labels
+        )
 
     def separation_law(self) -> SeparationLaw:
         """He–Su separation of every layer and of the input of the head, which comes last.

@@ -17,7 +17,9 @@ from torchmetrics.utilities.exceptions import TorchMetricsUserError
 from ncollapse.metrics import METRICS, UndefinedMetricError
 from ncollapse.metrics.registry import preset_names
 from ncollapse.stats import ClassStats, ClassSummary
+from ncollapse.theory.imbalance import LastLayerObjective
 from ncollapse.torch._heads import check_head, metrics_of_head
+from ncollapse.torch._last_layer import GAP, feed, gap_of, refusal
 
 STATES = tuple(ClassStats(1, 1).state_dict())
 
@@ -68,6 +70,8 @@ class OneNumber(CompositionalMetric):
     @property
     def higher_is_better(self) -> bool | None:
         """Whether it rises at collapse; None where collapse has no fixed value."""
+        if self.name == GAP:
+            return False
         collapsed = METRICS[self.name].collapsed
         return None if collapsed is None else collapsed > 0
 
@@ -110,6 +114,9 @@ class NeuralCollapse(Metric):
         need a second pass (nc4) are left out: `measure_model` has them.
     classes
         The K label values; without it labels are 0 … K−1.
+    objective
+        What a linear ``head`` minimises over these samples: adds ``optimality_gap``, for which the
+        head must not train on between two updates. (2K)² numbers more.
     **kwargs
         Those of `torchmetrics.Metric`.
 
@@ -135,6 +142,7 @@ class NeuralCollapse(Metric):
         head: nn.Module | None = None,
         preset: str | Iterable[str] = "papyan2020",
         classes: Sequence[int] | None = None,
+        objective: LastLayerObjective | None = None,
         **kwargs: Any,
     ) -> None:
         # A result that is kept would not follow a head that goes on training.
@@ -143,13 +151,22 @@ class NeuralCollapse(Metric):
         self.metrics = preset_names(preset)
         self.undefined: dict[str, str] = {}
         # In a tuple, so that the head does not become a submodule of the metric.
-        self._heads = () if head is None else (head,)
+        self._heads: tuple[nn.Module, ...] = () if head is None else (head,)
         self._classes = None if classes is None else tuple(classes)
         self._stats: ClassStats | None = None
         self._working = torch.float32
         self._held: dict[str, Tensor] = {}
         for name, value in self._empty().state_dict().items():
             self.add_state(name, torch.from_numpy(value).to(self.device), dist_reduce_fx=None)
+        self._objective = objective
+        self._sums: tuple[str, ...] = ()
+        if objective is not None:
+            reason = "there is none" if head is None else refusal(head)
+            if reason is not None:
+                raise ValueError(f"objective needs a linear head, but {reason}")
+            for name, value in objective.stats(self.num_classes).state_dict().items():
+                self.add_state(f"gap_{name}", torch.tensor(value).to(self.device), "sum")
+                self._sums = (*self._sums, name)
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -171,6 +188,10 @@ class NeuralCollapse(Metric):
         if features.is_floating_point():
             features = features.detach().to(self._working)
         stats.update(features, labels)
+        if self._objective is not None:
+            batch = self._objective.stats(self.num_classes)
+            feed(batch, self._heads[0], features, labels, self._classes)
+            self._add({f"gap_{name}": value for name, value in batch.state_dict().items()})
 
     def compute(self) -> dict[str, Tensor]:
         """Name → float64 scalar, of all ranks; metrics without a value on these data are left out.
@@ -183,6 +204,11 @@ class NeuralCollapse(Metric):
             return Values()
         head = self._heads[0] if self._heads else None
         values, self.undefined = metrics_of_head(merged.finish(), self.metrics, head)
+        if self._objective is not None and head is not None:
+            stats = self._objective.stats(self.num_classes).load_state_dict(
+                {name: getattr(self, f"gap_{name}").cpu().numpy() for name in self._sums}
+            )
+            values[GAP] = gap_of(self._objective, stats, head)
         return Values(
             (name, torch.tensor(value, dtype=torch.float64, device=self.device))
             for name, value in values.items()
@@ -190,8 +216,9 @@ class NeuralCollapse(Metric):
 
     def __getitem__(self, name: str) -> OneNumber:
         """The metric of one name as a metric of its own, for arithmetic, plots and trackers."""
-        if name not in self.metrics:
-            raise KeyError(f"{name!r} is none of the metrics {', '.join(self.metrics)}")
+        names = (*self.metrics, GAP) if self._objective is not None else self.metrics
+        if name not in names:
+            raise KeyError(f"{name!r} is none of the metrics {', '.join(names)}")
         return OneNumber(self, name)
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
@@ -215,9 +242,7 @@ class NeuralCollapse(Metric):
 
     def reset(self) -> None:
         self._stats = None
-        self._held = {
-            name: value for name, value in self._defaults.items() if isinstance(value, Tensor)
-        }
+        self._held = {name: torch.as_tensor(self._defaults[name]) for name in STATES}
         super().reset()
 
     def _empty(self) -> ClassStats:
@@ -265,11 +290,17 @@ class NeuralCollapse(Metric):
 
     def _reduce_states(self, incoming_state: dict[str, Any]) -> None:
         """Merge another state into this one: what ``forward`` and ``merge_state`` build on."""
-        merged = self._loaded(_doubled(incoming_state)).merge(self._merged())
+        incoming = _doubled({name: incoming_state[name] for name in STATES})
+        merged = self._loaded(incoming).merge(self._merged())
+        self._add({f"gap_{name}": incoming_state[f"gap_{name}"] for name in self._sums})
         self._stats = None
         self._held = merged.state_dict()
         if not self._held["counts"].any():
             self._held = self._fresh()
+
+    def _add(self, sums: Mapping[str, Any]) -> None:
+        for name, value in sums.items():
+            setattr(self, name, getattr(self, name) + torch.as_tensor(value, device=self.device))
 
     def _apply(self, fn: Callable, exclude_state: Sequence[str] = "") -> nn.Module:
         def moved(tensor: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from rich.progress import Progress
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
+from ncollapse.torch._architecture import Trace
 from ncollapse.torch._batches import Reader, call_model, device_of, moved
 from ncollapse.torch._model_taps import ModelTaps
 
@@ -51,7 +52,9 @@ def _restore(modes: list[tuple[nn.Module, bool]]) -> None:
 
 @dataclass
 class Runner:
-    """Forward passes of one model over one loader, counted; ``context`` is around each."""
+    """Forward passes of one model over one loader, counted; ``context`` is around each, and
+    ``trace`` around the first.
+    """
 
     model: nn.Module
     loader: Iterable[Any]
@@ -60,6 +63,7 @@ class Runner:
     context: Callable[[], AbstractContextManager[Any]] = nullcontext
     memory_format: torch.memory_format | None = None
     progress: bool | None = None
+    trace: Trace | None = None
     forward_passes: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -79,11 +83,16 @@ class Runner:
                 batch = self.reader.read(given)
                 inputs = moved(batch.inputs, self._device, self.memory_format)
                 taps.expect(replace(batch, labels=batch.labels.to(self._device)))
-                with self.context():
+                with self.context(), self._traced(inputs):
                     output = call_model(self.model, inputs)
                 self.forward_passes += 1
                 yield number, output
                 step()
+
+    def _traced(self, inputs: Any) -> AbstractContextManager[Any]:
+        if self.trace is None or self.forward_passes:
+            return nullcontext()
+        return self.trace.begin(inputs)
 
     @contextmanager
     def _shown(self, task: str) -> Iterator[Any]:

@@ -10,7 +10,9 @@ from typing import Any
 from torch import nn
 
 from ncollapse.metrics.registry import preset_names
+from ncollapse.theory.imbalance import LastLayerObjective
 from ncollapse.torch._batches import IGNORED, Batches, Reader, Unpack, is_causal_lm
+from ncollapse.torch._last_layer import GAP
 from ncollapse.torch._measure_model import run_and_measure
 from ncollapse.torch._measurement import ModelMeasurement
 from ncollapse.torch._model_taps import ModelTaps
@@ -26,6 +28,7 @@ class Watching:
     layers: Sequence[str] = ()
     preset: str | Iterable[str] = "papyan2020"
     nc4: bool | None = None
+    objective: LastLayerObjective | None = None
     classes: Sequence[Any] | None = None
     pool: Pool = "mean"
     ignore_index: int | None = IGNORED
@@ -46,7 +49,12 @@ class Watching:
     def names(self, between: str) -> list[str]:
         """What `values_by_name` may give."""
         metrics = preset_names(self.preset)
-        return [*metrics, *(f"{layer}{between}{name}" for layer in self.layers for name in metrics)]
+        gap = [] if self.objective is None else [GAP]
+        return [
+            *metrics,
+            *gap,
+            *(f"{layer}{between}{name}" for layer in self.layers for name in metrics),
+        ]
 
     def reader(self, model: nn.Module) -> Reader:
         causal = is_causal_lm(model)
@@ -83,6 +91,7 @@ class Watching:
             head=self.head,
             layers=self.layers,
             preset=self.preset,
+            objective=self.objective,
             pool=self.pool,
             **options,
         )

@@ -283,11 +283,17 @@ def test_regression_fits_the_directions_above_the_threshold():
     assert result.fun == pytest.approx(closed.risk, rel=1e-9)
     weight = result.x[:9].reshape(3, 3)
     np.testing.assert_allclose(weight @ weight.T, closed.weight_gram, atol=1e-5)
+    assert abs(closed.gap) < 1e-14
+    assert closed.to_dict()["rank"] == 2
 
 
 @pytest.mark.parametrize(
     ("covariance", "message"),
-    [(np.array([[1.0, 0.5], [0.0, 1.0]]), "symmetric"), (-np.eye(2), "no negative eigenvalue")],
+    [
+        (np.array([[1.0, 0.5], [0.0, 1.0]]), "symmetric"),
+        (-np.eye(2), "no negative eigenvalue"),
+        (np.ones((2, 3)), r"must be a square matrix, but its shape is \(2, 3\)"),
+    ],
 )
 def test_what_is_no_covariance_is_refused(covariance, message):
     with pytest.raises(ValueError, match=message):

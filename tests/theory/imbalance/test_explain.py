@@ -166,7 +166,7 @@ def test_a_layer_of_the_depth_law_is_told_by_its_depth(depth):
     assert found.theory("peeled").largest > 0.1
     assert not found.theory("balanced").applies
     told = explain(features, labels, weight, weight_decay=1e-3, depth=depth, normalisation="batch")
-    assert met(told, "depth")["no normalisation"] is False
+    assert met(told, "depth")["no batch norm before the last activation"] is False
     assert told.best != "depth"
 
 
@@ -207,13 +207,38 @@ def test_a_batch_norm_layer_has_its_feature_decay(features):
     other = "peeled" if features == "signed" else "nonnegative"
     assert found.theory(other).largest < 1e-4
     assert found.best == "batch_norm"
-    name = "feature decay times samples over weight decay"
+    name = "feature decay times samples over decay of γ and β"
     assert met(found, "batch_norm")[name]
     loud = explain(2.0 * hidden, labels, weight / 2.0, weight_decay=5e-3, normalisation="batch")
     assert met(loud, "batch_norm")[name] is False
     plain = explain(hidden, labels, weight, weight_decay=5e-3)
     assert not plain.theory("batch_norm").applies
     assert plain.best == other
+
+
+def test_features_of_too_few_dimensions_violate_a_theory(descended):
+    """Three dimensions hold the simplex of four classes, but not four orthogonal means."""
+    weight, means = descended
+    axes = np.linalg.svd(means)[2][:3]
+    features, labels = spread(means @ axes.T, COUNTS, 0.0)
+    found = explain(features, labels, weight @ axes.T, weight_decay=4e-3)
+    assert met(found, "orthogonal")["dimensions of its class means"] is False
+    assert "dimensions of its class means" not in met(found, "peeled")
+    assert found.best == "peeled"
+
+
+def test_nonnegative_features_have_the_gap_of_their_kind():
+    law = predict(COUNTS, features="nonnegative", **DECAYS)
+    means = np.diag(np.sqrt(np.diag(law.means_gram)))
+    features, labels = spread(means, COUNTS, 0.0)
+    weight = law.logits / np.diag(means)
+    found = explain(features, labels, weight, weight_decay=4e-3)
+    assert met(found, "nonnegative")["small proven gap"]
+    assert abs(found.gap) < 1e-6
+    signed = optimality_gap(features @ weight.T, labels, weight, features, weight_decay=4e-3)
+    assert signed.gap > 0.01
+    far = explain(features, labels, 3.0 * weight, weight_decay=4e-3)
+    assert met(far, "nonnegative")["small proven gap"] is False
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -279,6 +304,11 @@ def test_a_file_is_explained_like_arrays_and_is_json(tmp_path, descended):
     ("changed", "message"),
     [
         ({"weight_decay": -1.0}, "weight_decay must be a positive"),
+        ({"weight_decay": [1e-3, 1e-3]}, "weight_decay must be one number without depth"),
+        ({"weight_decay": [1e-3] * 3, "depth": 2}, "one for each of 2 layers"),
+        ({"feature_decay": 1e-3}, "feature_decay must be None without batch norm"),
+        ({"feature_decay": -1.0, "normalisation": "batch"}, "feature_decay must be a positive"),
+        ({"class_weights": (1.0, 2.0)}, "class_weights must be 4 numbers, one a class"),
         ({"depth": 1}, "depth must be at least 2 layers, but it is 1"),
         ({"normalisation": "layer"}, "normalisation must be one of None, batch"),
         ({"labels": np.zeros(32, int)}, "labels have no sample of class 1"),

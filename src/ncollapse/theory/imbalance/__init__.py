@@ -4,9 +4,14 @@ from ncollapse.theory.imbalance.balanced import balanced_scale
 from ncollapse.theory.imbalance.depth import decoupled_depth, layer_decays, signed_depth
 from ncollapse.theory.imbalance.explanation import AssumptionCheck, Explanation, TheoryFit
 from ncollapse.theory.imbalance.geometry import Geometry, of_optimum
-from ncollapse.theory.imbalance.last_layer import LastLayerGap, LastLayerStats, optimality_gap
+from ncollapse.theory.imbalance.last_layer import (
+    LastLayerGap,
+    LastLayerObjective,
+    LastLayerStats,
+    optimality_gap,
+)
 from ncollapse.theory.imbalance.linear_layers import jump, linear_layers, shrink
-from ncollapse.theory.imbalance.measured import MeasuredLayer, measure_layer
+from ncollapse.theory.imbalance.measured import MeasuredLayer, layer_of_sums, measure_layer
 from ncollapse.theory.imbalance.network import (
     CollapsedNetwork,
     class_directions,
@@ -29,6 +34,7 @@ __all__ = [
     "Explanation",
     "Geometry",
     "LastLayerGap",
+    "LastLayerObjective",
     "LastLayerStats",
     "MeasuredLayer",
     "Optimum",
@@ -44,6 +50,7 @@ __all__ = [
     "decoupled_depth",
     "jump",
     "layer_decays",
+    "layer_of_sums",
     "linear_layers",
     "measure_layer",
     "nonnegative",

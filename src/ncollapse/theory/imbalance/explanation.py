@@ -75,7 +75,8 @@ class Explanation:
         one that takes the fewest numbers from the network. None where none applies or none comes
         within 0.1.
     gap
-        Proven relative optimality gap of the last layer; None where the decay is not known.
+        Proven relative optimality gap of the last layer, among those with nonnegative features where
+        the network's are; None where the decay is not known.
     feature_decay
         λ_H = λ_W‖W‖²/Σ‖h‖²; None where λ_W is not known, ``decay_ratio`` λ_H/λ_W always is.
     disproportion
@@ -84,6 +85,8 @@ class Explanation:
         λ_W, and whether it was given or is what stationarity of W shows.
     layer
         What was measured.
+    remarks
+        What could not be read from a network, and other sentences for the notes.
     """
 
     theories: tuple[TheoryFit, ...]
@@ -95,6 +98,7 @@ class Explanation:
     weight_decay: float
     decay_given: bool
     layer: MeasuredLayer = field(repr=False)
+    remarks: tuple[str, ...] = ()
 
     def theory(self, name: str) -> TheoryFit:
         """The row of ``name``."""
@@ -104,8 +108,9 @@ class Explanation:
     def notes(self) -> tuple[str, ...]:
         """What the reader must know of how it was measured."""
         if self.decay_given:
-            return ()
+            return self.remarks
         return (
+            *self.remarks,
             "weight_decay is not known: theories use the one that stationarity of the weight shows, "
             "and feature_decay only as a ratio to it",
         )

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import softmax
 
 from ncollapse._checks import check_labels, check_matrix
 from ncollapse.theory.imbalance.last_layer import LastLayerStats
@@ -27,6 +26,8 @@ class MeasuredLayer:
     ----------
     counts
         n_k ``(K,)``.
+    dim
+        D, the dimensions of the features.
     weight_gram, means_gram, logits
         CWWᵀC, M̄ᵀM̄ of the uncentred class means, and C(WM̄ + b1ᵀ), ``(K, K)``. C = I − 11ᵀ/K takes
         off what cross-entropy does not see.
@@ -52,6 +53,7 @@ class MeasuredLayer:
     """
 
     counts: np.ndarray
+    dim: int
     weight_gram: np.ndarray
     means_gram: np.ndarray
     logits: np.ndarray
@@ -78,17 +80,21 @@ class MeasuredLayer:
 
 
 def measure_layer(
-    batches: Iterable[tuple[np.ndarray, np.ndarray]], weight: np.ndarray, bias: np.ndarray | None
+    batches: Iterable[tuple[np.ndarray, np.ndarray]],
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    state: LastLayerStats | None = None,
 ) -> MeasuredLayer:
-    """Go once through ``(features (B, D), labels (B,))``, labels the row numbers of ``weight``."""
+    """Go once through ``(features (B, D), labels (B,))``, labels the row numbers of ``weight``.
+
+    ``state``, empty, has the smoothing and the class weights of the loss.
+    """
     weight = np.asarray(check_matrix("weight", np.asarray(weight), rows="classes"), dtype=float)
     count, dim = weight.shape
-    shift = np.zeros(count) if bias is None else np.asarray(bias, dtype=float)
-    if shift.shape != (count,) or not np.all(np.isfinite(shift)):
-        raise ValueError(f"bias must be {count} finite numbers, but its shape is {shift.shape}")
-    state = LastLayerStats(count)
+    shift = _bias(bias, count)
+    state = LastLayerStats(count) if state is None else state
     sums, moment = np.zeros((count, dim)), np.zeros((dim, dim))
-    negative = pull = 0.0
+    negative = 0.0
     for features, labels in batches:
         features = np.asarray(check_matrix("features", np.asarray(features)), dtype=float)
         labels = np.asarray(check_labels("labels", np.asarray(labels), len(features)))
@@ -97,13 +103,24 @@ def measure_layer(
                 f"weight must have {features.shape[1]} columns, one a feature, "
                 f"but its shape is {weight.shape}"
             )
-        products = features @ weight.T
-        state.update(products + shift, labels, features)
-        slopes = softmax(products + shift, axis=1)
-        pull -= float(np.sum(slopes * products) - products[np.arange(len(labels)), labels].sum())
+        state.update(features @ weight.T + shift, labels, features)
         np.add.at(sums, labels, features)
         moment += features.T @ features
         negative += float(np.sum(np.minimum(features, 0.0) ** 2))
+    return layer_of_sums(state, sums, moment, negative, weight, bias)
+
+
+def layer_of_sums(
+    state: LastLayerStats,
+    sums: np.ndarray,
+    moment: np.ndarray,
+    negative: float,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+) -> MeasuredLayer:
+    """The layer from sums over its samples: of h in each class ``(K, D)``, Σhhᵀ, and Σ(h)₋²."""
+    count = len(weight)
+    shift = _bias(bias, count)
     if not np.all(state.counts):
         raise ValueError(f"labels have no sample of class {int(np.argmin(state.counts))}")
     square = float(np.sum(weight**2))
@@ -121,8 +138,12 @@ def measure_layer(
     gram = weight.T @ weight
     nonnegative = negative <= NONNEGATIVE * state.feature_squares
     centred_bias, bias_decay = _stationary_bias(shift - shift.mean(), state, margins)
+    # −Σω⟨r, Wh⟩: ⟨r, z⟩ is the loss less the entropy.
+    pull = float(state.class_weights @ (state.entropies - state.losses))
+    pull += float(shift @ state.residual_sums @ state.class_weights)
     return MeasuredLayer(
         counts=state.counts,
+        dim=weight.shape[1],
         weight_gram=centred @ centred.T,
         means_gram=means @ means.T,
         logits=logits - logits.mean(axis=0),
@@ -139,13 +160,21 @@ def measure_layer(
     )
 
 
+def _bias(bias: np.ndarray | None, count: int) -> np.ndarray:
+    shift = np.zeros(count) if bias is None else np.asarray(bias, dtype=float)
+    if shift.shape != (count,) or not np.all(np.isfinite(shift)):
+        raise ValueError(f"bias must be {count} finite numbers, but its shape is {shift.shape}")
+    return shift
+
+
 def _stationary_bias(
     bias: np.ndarray, state: LastLayerStats, margins: np.ndarray
 ) -> tuple[np.ndarray | None, float | None]:
     """The bias, if there is one to speak of, and λ_b = −⟨b, Σr_i⟩/(N‖b‖²)."""
     if np.ptp(bias) <= NO_BIAS * float(np.mean(np.abs(margins))):
         return None, None
-    decay = -float(bias @ state.residual_sums.sum(axis=1)) / (state.counts.sum() * (bias @ bias))
+    pull = -float(bias @ state.residual_sums @ state.class_weights)
+    decay = pull / (state.counts.sum() * (bias @ bias))
     return bias, decay if decay > FREE_BIAS else None
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ncollapse.theory.imbalance._groups import GroupMatrix
 from ncollapse.theory.imbalance.problem import Problem
 
-CUTS = (0.3, 0.03, 3e-3, 1e-4, np.inf)
+CUTS = (1.0, 0.1, 1e-2, 1e-4, np.inf)
 """Singular values of Z diag(s) below these shares of their mean may be zero at the optimum."""
 
 
@@ -36,7 +36,13 @@ class Optimum:
         return (self.risk - self.bound) / self.risk if self.risk > 0 else 0.0
 
 
-def prove(problem: Problem, core: np.ndarray, inner: np.ndarray, bias: np.ndarray) -> Optimum:
+def prove(
+    problem: Problem,
+    core: np.ndarray,
+    inner: np.ndarray,
+    bias: np.ndarray,
+    cuts: Iterable[float] = CUTS,
+) -> Optimum:
     """The point with the best bound that it leads to.
 
     ``core`` and ``inner`` are the parts of Z, ``bias`` is b in the coordinates of the core.
@@ -53,7 +59,7 @@ def prove(problem: Problem, core: np.ndarray, inner: np.ndarray, bias: np.ndarra
         right=GroupMatrix((vt.T * values) @ vt, scaled, problem.columns, problem.columns),
         bias=bias / problem.rows.roots,
         risk=float(risk),
-        bound=max(bounds(problem, core, inner, slope, norm / problem.rows.count)),
+        bound=max(bounds(problem, core, inner, slope, norm / problem.rows.count, cuts)),
     )
 
 
@@ -108,17 +114,29 @@ def _interior(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _feasible_value(problem: Problem, core: np.ndarray, inner: np.ndarray) -> float:
-    """(D) at G, mixed with the interior point as much as makes every q nonnegative."""
+    """(D) at G, or near it where an entry of q = t + r is negative: the better of two repairs.
+
+    Mixed with the interior point as much as makes every q nonnegative; and, unless a free bias asks
+    for Rc = 0, with negative entries set to zero, columns divided by their sums, and G by its norm.
+    """
 
     def q(core: np.ndarray, inner: np.ndarray) -> np.ndarray:
         slope = problem.dual_slope(core, inner)
         return np.where(problem.times > 0, problem.targets + slope, 0.0)
 
-    if problem.loss == "cross_entropy" and (outside := q(core, inner)).min() < 0.0:
-        inside = _interior(problem)
-        below = outside < 0.0
-        shares = outside[below] / (outside[below] - q(*inside)[below])
-        share = min(1.0, (1 + 1e-9) * shares.max())
-        core = (1.0 - share) * core + share * inside[0]
-        inner = (1.0 - share) * inner + share * inside[1]
-    return problem.dual_value(core, inner)
+    if problem.loss != "cross_entropy" or (outside := q(core, inner)).min() >= 0.0:
+        return problem.dual_value(core, inner)
+    inside = _interior(problem)
+    below = outside < 0.0
+    shares = outside[below] / (outside[below] - q(*inside)[below])
+    share = min(1.0, (1 + 1e-9) * shares.max())
+    points = [((1.0 - share) * core + share * inside[0], (1.0 - share) * inner + share * inside[1])]
+    if problem.bias is not True:
+        cut = np.maximum(outside, 0.0)
+        cut /= np.sum(problem.times * cut, axis=0)
+        core, inner = problem.gather(cut - problem.targets)
+        strength = -problem.weights / (problem.scales * problem.penalty)
+        core, inner = core * strength, inner * strength if inner.size else inner
+        norm = max(np.linalg.norm(core, 2), np.abs(inner).max(initial=0.0), 1.0)
+        points.append((core / norm, inner / norm))
+    return max(problem.dual_value(*point) for point in points)

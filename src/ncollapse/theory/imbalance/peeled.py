@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
-from ncollapse.theory.imbalance.optimum import CUTS, Optimum, bounds, prove
+from ncollapse.theory.imbalance.optimum import CUTS, Optimum, prove
 from ncollapse.theory.imbalance.problem import Problem
 
 CHECK_EVERY = 10
 """Steps between two proofs of the gap: a proof costs as much as several steps."""
 LARGE = 200
-"""From so many groups on a proof tries the cuts in turn, one decomposition each time."""
+"""From so many groups on a proof tries the first cut alone, and steps remember half as many pairs:
+decompositions and pairs cost as much as the products."""
 NOISE = (1e-2, 1e-3, 1e-4, 1e-6)
 """Singular values below these shares of the largest scale may be what descent left of zeros."""
 
@@ -26,6 +26,7 @@ def solve(problem: Problem, *, tolerance: float = 1e-7) -> Optimum:
     best scale (SELI for cross-entropy). A minimum of the factors need not be global; the gap says.
     """
     factors = _Factors(problem)
+    pairs, cuts = (20, CUTS) if factors.rank < LARGE else (10, CUTS[:1])
     flat = factors.start()
     steps, bound = 0, -np.inf
 
@@ -33,17 +34,18 @@ def solve(problem: Problem, *, tolerance: float = 1e-7) -> Optimum:
         nonlocal steps, bound, flat
         steps, flat = steps + 1, intermediate_result.x
         if steps % CHECK_EVERY == 0:
-            bound = max(bound, *factors.bounds(flat, steps // CHECK_EVERY))
-            # ½(‖U‖² + ‖V‖²) is at least the nuclear norm, so the risk is at most this value.
-            if intermediate_result.fun - bound <= tolerance * intermediate_result.fun:
+            core, inner, bias = _without_noise(problem, *factors.point(flat))
+            found = prove(problem, core, inner, bias, cuts)
+            bound = max(bound, found.bound)
+            if found.risk - bound <= tolerance * found.risk:
                 raise StopIteration
 
     best = prove(problem, *factors.point(flat))
     if best.gap <= tolerance:
         return best
-    options = {"maxcor": 20, "maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "gtol": 0.0}
+    options = {"maxcor": pairs, "maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "gtol": 0.0}
     minimize(factors.objective, flat, jac=True, method="L-BFGS-B", callback=check, options=options)
-    best = prove(problem, *_without_noise(problem, *factors.point(flat)))
+    best = prove(problem, *_without_noise(problem, *factors.point(flat)), cuts)
     return replace(best, bound=max(best.bound, bound))
 
 
@@ -111,17 +113,6 @@ class _Factors:
         value += 0.5 * penalty * (np.sum(left**2) + np.sum(right**2))
         value += penalty * np.sum(copies * roots**2) + 0.5 * problem.decay_of_bias * bias @ bias
         return float(value), np.concatenate(parts)
-
-    def bounds(self, flat: np.ndarray, turn: int) -> Iterator[float]:
-        left, right, roots, _ = self.split(flat)
-        core, inner, bias = self.point(flat)
-        _, slope = self.problem.data(core, inner, bias)
-        copies = (self.problem.columns.sizes - 1)[self.inner]
-        norm = 0.5 * (np.sum(left**2) + np.sum(right**2)) + np.sum(copies * roots**2)
-        cuts = CUTS
-        if self.rank >= LARGE:
-            cuts = (CUTS[0] if turn % 2 else CUTS[turn // 2 % len(CUTS)],)
-        return bounds(self.problem, core, inner, slope, norm / self.problem.rows.count, cuts)
 
     def start(self) -> np.ndarray:
         """The labels (centred for cross-entropy) times the best of a few scales, no bias."""
