@@ -160,7 +160,7 @@ def _against(
     decay: float,
 ) -> Criterion:
     weight, features, bias, labels = layer
-    decays = {"weight_decay": decay, "feature_decay": decay}
+    decays: dict[str, Any] = {"weight_decay": decay, "feature_decay": decay}
     theory, plain = predict(counts, **decays, **LOSSES[loss]), predict(counts, **decays)
     means = np.array([features[labels == k].mean(axis=0) for k in range(len(counts))])
     logits = weight @ means.T + (0.0 if bias is None else bias[:, None])

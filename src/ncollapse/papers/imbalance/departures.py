@@ -31,10 +31,6 @@ class Departure:
     value: float
     loss: float
 
-    @property
-    def ratios(self) -> np.ndarray:
-        return self.margins / self.predicted
-
     def to_dict(self) -> dict[str, Any]:
         return {
             name: value.tolist() if isinstance(value, np.ndarray) else value
@@ -48,20 +44,23 @@ class Departures:
 
     networks: tuple[Departure, ...]
 
-    def of(self, broken: str, setting: float | None = None) -> list[Departure]:
-        return [
-            one
-            for one in self.networks
-            if one.broken == broken and (setting is None or one.setting == setting)
-        ]
+    def of(self, broken: str, *, last: bool = False) -> list[Departure]:
+        """Those that break this; with ``last`` at the largest setting alone."""
+        kept = [one for one in self.networks if one.broken == broken]
+        most = max(one.setting for one in kept)
+        return [one for one in kept if not last or one.setting == most]
 
-    def ratios(self, broken: str, setting: float | None = None) -> np.ndarray:
+    def ratios(self, broken: str, *, last: bool = False) -> np.ndarray:
         """Margins over those of the law, a row each."""
-        return np.array([one.ratios for one in self.of(broken, setting)])
+        return np.array([one.margins / one.predicted for one in self.of(broken, last=last)])
 
-    def farthest(self, broken: str, setting: float | None = None) -> float:
+    def values(self, broken: str, *, last: bool = False) -> np.ndarray:
+        """Objectives over those of the law."""
+        return np.array([one.value for one in self.of(broken, last=last)])
+
+    def farthest(self, broken: str, *, last: bool = False) -> float:
         """Largest relative departure of a margin."""
-        return float(np.abs(self.ratios(broken, setting) - 1.0).max())
+        return float(np.abs(self.ratios(broken, last=last) - 1.0).max())
 
     def to_dict(self) -> dict[str, Any]:
         return {"networks": [one.to_dict() for one in self.networks]}

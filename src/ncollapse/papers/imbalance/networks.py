@@ -14,7 +14,7 @@ import numpy as np
 from ncollapse._extras import require
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 RATE = 3e-3
 """Step size of Adam, which falls to a tenth of it along a cosine."""
@@ -83,7 +83,7 @@ def build_network(
     relu_features: bool = True,
     hidden_biases: bool = False,
     bias: bool = False,
-) -> nn.Sequential:
+) -> Any:
     """``depth`` weight layers as a body and a linear head, in double precision.
 
     Layers of the body are fully connected for inputs of shape ``(d,)``; for images ``(c, h, w)`` they
@@ -121,12 +121,12 @@ def build_network(
     return network
 
 
-def layer_weights(network: nn.Sequential) -> list[Tensor]:
+def layer_weights(network: Any) -> list[Tensor]:
     """Weight matrices and kernels, first layer first: not those of a batch norm."""
     return [parameter for parameter in network.parameters() if parameter.ndim > 1]
 
 
-def affine_parameters(network: nn.Sequential) -> list[Tensor]:
+def affine_parameters(network: Any) -> list[Tensor]:
     """γ and β of the batch norm; none without one."""
     torch = require("torch")
     norms = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
@@ -145,7 +145,7 @@ class Objective:
 
     def __init__(
         self,
-        network: nn.Sequential,
+        network: Any,
         labels: np.ndarray,
         *,
         weight_decay: float | Sequence[float],
@@ -197,11 +197,8 @@ class Objective:
 
     def finish(self, inputs: Tensor, start: float) -> Network:
         """The network as it is now, over all samples with their own statistics."""
-        parameters = list(self.network.parameters())
-        for parameter in parameters:
-            parameter.grad = None
         value = self.value(inputs)
-        value.backward()
+        slopes = self.torch.autograd.grad(value, list(self.network.parameters()))
         head = self.network.head
         with self.torch.no_grad():
             features = self.network.body(inputs)
@@ -210,7 +207,7 @@ class Objective:
                 weight=head.weight.numpy().copy(),
                 value=float(value),
                 loss=float(self.loss(head(features))),
-                slope=max(float(parameter.grad.abs().max()) for parameter in parameters),
+                slope=max(float(slope.abs().max()) for slope in slopes),
                 start=start,
                 bias=None if head.bias is None else head.bias.numpy().copy(),
                 module=self.network,

@@ -18,8 +18,8 @@ class Curve:
     """One training, looked at after each of ``epochs (E,)``.
 
     ``values``, ``batched`` and ``running (E,)``: loss plus decay of head, γ and β over the bound, with
-    the statistics of all samples, of each batch, and those that training kept; ``gaps`` = 1 − 1/values,
-    ``margins (E, K)`` over the predicted ones.
+    the statistics of all samples, of each batch, and those that training kept; ``bare`` the first
+    without the decay of γ and β; ``gaps`` = 1 − 1/values, ``margins (E, K)`` over the predicted ones.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Curve:
     values: np.ndarray
     batched: np.ndarray
     running: np.ndarray
+    bare: np.ndarray
     margins: np.ndarray
 
     @property
@@ -46,9 +47,9 @@ class Curves:
 
     curves: tuple[Curve, ...]
 
-    def last(self, name: str) -> np.ndarray:
-        """The last entries of one array of each training."""
-        return np.array([getattr(curve, name)[-1] for curve in self.curves])
+    def stacked(self, *names: str) -> np.ndarray:
+        """These arrays of all trainings, a row each."""
+        return np.array([getattr(curve, name) for name in names for curve in self.curves])
 
     def to_dict(self) -> dict[str, Any]:
         return {"curves": [curve.to_dict() for curve in self.curves]}
@@ -87,13 +88,11 @@ def compute(
                 **shape,
             )
             for _, network in runs:
-                full, batched, running, *_ = values_of(
+                full, batched, running, affine, _ = values_of(
                     network, inputs, labels, weight_decay=weight_decay, batch_size=size
                 )
-                bound = lower_bound(theory)
-                ratios = network.margins(labels) / theory.margins
-                rows.append((full / bound, batched / bound, running / bound, ratios))
-            values, batched, running, margins = (np.array(part) for part in zip(*rows, strict=True))
-            label = f"{name}, batches of {size}"
-            curves.append(Curve(label, np.array(at), values, batched, running, margins))
+                values = np.array([full, batched, running, full - affine]) / lower_bound(theory)
+                rows.append((*values, network.margins(labels) / theory.margins))
+            parts = (np.array(part) for part in zip(*rows, strict=True))
+            curves.append(Curve(f"{name}, batches of {size}", np.array(at), *parts))
     return Curves(tuple(curves))
