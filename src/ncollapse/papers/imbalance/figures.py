@@ -146,12 +146,12 @@ def depth_limits(result: Departures, out: Path) -> list[Path]:
 
 
 def batch_norm_kinds(result: Bounds, out: Path) -> list[Path]:
-    """How far above its bound every network is, kind by kind, with three statistics."""
-    kinds = result.kinds()
+    """How far above its bound every network with decay of γ and β is, with three statistics."""
+    kinds = [kind for kind in result.kinds() if kind.affine_decayed]
 
     def draw(figure: Any) -> None:
         axis = figure.subplots()
-        for one in result.networks:
+        for one in (one for one in result.networks if one.kind in kinds):
             row = kinds.index(one.kind)
             for part, name in enumerate(("full", "batched", "running")):
                 above = max(getattr(one, name) - 1.0, 1e-9)

@@ -25,7 +25,7 @@ STATEMENTS = (
     Statement(
         "SELI in the limit",
         "as λ → 0 the optimum approaches SELI like c/log(1/λ), with constants derived from the counts",
-        ("imbalance.seli.law", "imbalance.seli.exponent"),
+        ("imbalance.seli.law",),
     ),
     Statement(
         "Minority collapse and its rescue",

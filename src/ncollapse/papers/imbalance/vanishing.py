@@ -33,11 +33,11 @@ class Approach:
         return self.distances * np.log(1.0 / self.decays)[:, None] / self.constants
 
     @property
-    def exponents(self) -> np.ndarray:
-        """p of the law distance ∝ log(1/λ)^−p, fitted over the smaller half of the decays, ``(3,)``."""
+    def limits(self) -> np.ndarray:
+        """What `scaled` tends to: its intercept in 1/log(1/λ) over the smaller decays, ``(3,)``."""
         half = len(self.decays) // 2
-        logs = np.log(np.log(1.0 / self.decays[half:]))
-        return -np.polyfit(logs, np.log(self.distances[half:]), 1)[0]
+        steps = 1.0 / np.log(1.0 / self.decays[half:])
+        return np.polyfit(steps, self.scaled[half:], 1)[1]
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -45,7 +45,7 @@ class Approach:
             "decays": self.decays.tolist(),
             "distances": self.distances.tolist(),
             "constants": self.constants.tolist(),
-            "exponents": self.exponents.tolist(),
+            "limits": self.limits.tolist(),
         }
 
 
