@@ -60,9 +60,9 @@ class Digits:
         """One attribute over another, a network each."""
         return np.array([getattr(one, over) / getattr(one, under) for one in self.networks])
 
-    def margin_ratios(self, place: int) -> np.ndarray:
-        """Measured margin over the predicted one of the class at this place, a network each."""
-        return np.array([one.margins[place] / one.predicted[place] for one in self.networks])
+    def margin_ratios(self) -> np.ndarray:
+        """Measured margins over the predicted ones, every class of every network."""
+        return np.concatenate([one.margins / one.predicted for one in self.networks])
 
     def to_dict(self) -> dict[str, Any]:
         return {"networks": [one.to_dict() for one in self.networks]}

@@ -298,7 +298,9 @@ def batch_norm_kinds(
     batch_epochs: int = 100,
     rate: float = 0.05,
 ) -> Bounds:
-    """``networks`` of each kind (see `bounds.Kind`); clothing needs Fashion-MNIST on the disk."""
+    """``networks`` of each kind (see `bounds.Kind`), of clothing where Fashion-MNIST is on the disk:
+    in $NCOLLAPSE_DATA/fashion-mnist or where Debian's dataset-fashion-mnist puts it.
+    """
     from ncollapse.papers.imbalance import bounds
 
     return bounds.compute(

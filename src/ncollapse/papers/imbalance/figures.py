@@ -39,7 +39,7 @@ def seli(result: Vanishing, out: Path) -> list[Path]:
         axes[0].set_ylabel("distance to SELI")
         axes[0].legend()
 
-    return [save_figure(out / "seli.png", (4.4 * len(result.approaches), 3.8), draw)]
+    return [save_figure(out / "seli.png", (3.6 * len(result.approaches), 3.8), draw)]
 
 
 def losses(result: Criteria, out: Path) -> list[Path]:
@@ -68,8 +68,8 @@ def losses(result: Criteria, out: Path) -> list[Path]:
         right.plot([], [], "x", color=faint(), label="network")
         right.legend(fontsize=8)
         for axis in (left, right):
-            names = [f"{loss}\n{counts[0]} … {counts[-1]}" for loss, counts in cases]
-            axis.set_xticks(range(len(cases)), names, fontsize=7, rotation=30)
+            names = [f"{loss}, {counts[0]} … {counts[-1]}" for loss, counts in cases]
+            axis.set_xticks(range(len(cases)), names, fontsize=7, rotation=40, ha="right")
             axis.grid(True)
 
     return [save_figure(out / "losses.png", (10.4, 4.2), draw)]

@@ -46,7 +46,7 @@ STATEMENTS = (
             "imbalance.depth.value",
             "imbalance.depth.geometry",
             "imbalance.depth_digits.loss",
-            "imbalance.depth_digits.smallest",
+            "imbalance.depth_digits.margins",
             "imbalance.depth_limits.decays",
             "imbalance.depth_limits.below",
         ),
