@@ -246,7 +246,12 @@ def plot_distances(result: Comparison, axis: Any) -> None:
     for place, name in enumerate(names):
         for features, fill in (("nonnegative", "full"), ("signed", "none")):
             far = result.of(features=features).distances(name)
-            own = f"C{int(name == result.theory)}"
+            right = (
+                features
+                if (result.theory, features) == ("peeled", "nonnegative")
+                else result.theory
+            )
+            own = f"C{int(name == right)}"
             shift = 0.1 if fill == "full" else -0.1
             axis.plot(np.full(len(far), place + shift), far, "o", color=own, fillstyle=fill)
     axis.set_yscale("log")
