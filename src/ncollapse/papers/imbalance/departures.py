@@ -10,16 +10,24 @@ import numpy as np
 from ncollapse.papers.imbalance.comparisons import DIM, SPREAD, norms
 from ncollapse.papers.imbalance.digits import cross_entropy_of
 from ncollapse.papers.imbalance.images import unequal_images
-from ncollapse.papers.imbalance.networks import nearly_orthogonal_classes, train_network
+from ncollapse.papers.imbalance.networks import (
+    Network,
+    layer_weights,
+    nearly_orthogonal_classes,
+    train_network,
+)
 from ncollapse.theory.predict import predict
+
+RANK = 0.05
+"""Singular values of a layer below this share of its largest count as zero."""
 
 
 @dataclass(frozen=True, eq=False)
 class Departure:
-    """One network: ``margins`` over ``predicted``, its value over that of the law, and its loss over
-    the predicted one.
+    """One network: ``margins (K,)`` beside those of the law, ``value`` and ``loss`` over its own.
 
-    ``broken`` names what is broken and ``setting`` says how much, as a number where there is one.
+    ``broken`` names what is broken and ``setting`` says how much, as a number where there is one;
+    ``rank`` is the least of a hidden layer's weight, K where every class has a path of its own.
     """
 
     broken: str
@@ -30,6 +38,7 @@ class Departure:
     predicted: np.ndarray
     value: float
     loss: float
+    rank: int
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -61,6 +70,11 @@ class Departures:
     def farthest(self, broken: str, *, last: bool = False) -> float:
         """Largest relative departure of a margin."""
         return float(np.abs(self.ratios(broken, last=last) - 1.0).max())
+
+    def alone(self, least: int, most: int) -> list[Departure]:
+        """Those of so many layers that break nothing but what the law takes in."""
+        kinds = ("nothing", "one decay", "no sharing")
+        return [one for kind in kinds for one in self.of(kind) if least <= one.depth <= most]
 
     def to_dict(self) -> dict[str, Any]:
         return {"networks": [one.to_dict() for one in self.networks]}
@@ -118,6 +132,7 @@ def compute(
                     law.margins,
                     trained.value / law.risk,
                     trained.loss / expected,
+                    least_rank(trained),
                 )
             )
 
@@ -155,3 +170,12 @@ def compute(
             tight = nearly_orthogonal_classes(counts, DIM, SPREAD, seed)
             train(tight, depth, seed, {"no sharing": {}}, float(depth))
     return Departures(tuple(networks))
+
+
+def least_rank(network: Network) -> int:
+    """Least rank of a weight before the head; kernels as matrices, a row for each channel."""
+    ranks = []
+    for weight in layer_weights(network.module)[:-1]:
+        values = np.linalg.svd(weight.detach().numpy().reshape(len(weight), -1), compute_uv=False)
+        ranks.append(int(np.sum(values > RANK * values[0])))
+    return min(ranks)

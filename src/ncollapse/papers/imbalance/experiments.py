@@ -201,7 +201,7 @@ def depth_digits(
     quick={},
     paper={
         "depths": (3, 4),
-        "deep": (5, 6, 8),
+        "deep": (5, 6, 7, 8),
         "seeds": (0, 1),
         "many": 6,
         "spreads": (0.3, 1.0, 2.0),
@@ -212,7 +212,7 @@ def depth_limits(
     *,
     counts: tuple[int, ...] = COUNTS,
     depths: tuple[int, ...] = (3,),
-    deep: tuple[int, ...] = (5,),
+    deep: tuple[int, ...] = (5, 8),
     seeds: tuple[int, ...] = (0,),
     many: int = 2,
     spreads: tuple[float, ...] = (1.0,),

@@ -131,16 +131,17 @@ def depth_limits(result: Departures, out: Path) -> list[Path]:
             row = kinds.index((one.broken, one.setting))
             ratios = one.margins / one.predicted
             left.plot(ratios, np.full(len(ratios), row), "o", color="C0", markersize=4)
-            right.semilogx(one.value, row, "o", color="C1")
+            right.plot(one.value, row, "o", color="C1")
         for axis in (left, right):
             axis.axvline(1.0, color=faint(), linewidth=1)
             axis.set_yticks(
-                range(len(kinds)), [f"{name} {setting:g}" for name, setting in kinds], fontsize=8
+                range(len(kinds)), [f"{name} {setting:.3g}" for name, setting in kinds], fontsize=8
             )
             axis.grid(True)
         left.invert_yaxis()
+        right.set_xlim(0.5, min(2.0, 0.1 + max(one.value for one in result.networks)))
         left.set_xlabel("margin over the law's")
-        right.set_xlabel("objective over the law's")
+        right.set_xlabel("objective over the law's, up to 2")
 
     return [save_figure(out / "depth_limits.png", (9.6, 0.3 * len(kinds) + 1.2), draw)]
 

@@ -62,8 +62,10 @@ STATEMENTS = (
     ),
     Statement(
         "Where the depth law ends",
-        "biases, correlated class means, batch norm and convolutions are outside of it",
+        "biases, correlated class means, batch norm and convolutions are outside of it, and in deep "
+        "networks classes that share directions of hidden layers end below it",
         (
+            "imbalance.depth_limits.sharing",
             "imbalance.depth_limits.biases",
             "imbalance.depth_limits.correlated",
             "imbalance.depth_limits.normalisation",
