@@ -56,7 +56,7 @@ NETWORKS = {
     "learning_rate": 0.02,
     "records": 16,
 }
-TRAINED = {"depths": (3,), "seeds": (0,), "width": 32, "epochs": 400, "steps": 200}
+TRAINED = {"depths": (3,), "seeds": (0,), "width": 32, "epochs": 300, "steps": 200}
 SMALL = {
     "hong2025.certificates": {"draws": 5},
     "hong2025.lemmas": {"trials": 1_000},
@@ -64,8 +64,50 @@ SMALL = {
     "hong2025.theorem2": {"shares": (0.2, 1.5), "seeds": (0, 1)},
     "hong2025.theorem8": {"trials": 10},
     "imbalance.batch_norm": TRAINED,
+    "imbalance.batch_norm_kinds": {
+        "kinds": (
+            {"data": "tight", "depth": 2},
+            {"data": "digits", "depth": 3, "conv": True, "batch_size": 16},
+            {"data": "tight", "depth": 2, "affine_decayed": False},
+        ),
+        "networks": 1,
+        "width": 16,
+        "batch_epochs": 20,
+    },
+    "imbalance.batch_norm_training": {
+        "counts": (20, 10, 5),
+        "classes": (0, 1, 2),
+        "at": (1, 5, 30),
+        "bodies": {"two layers": {"depth": 2, "width": 16}},
+        "batch_sizes": (12,),
+    },
     "imbalance.depth": TRAINED,
-    "imbalance.minority": {"sizes": (4, 9), "epochs": 400, "steps": 200},
+    "imbalance.depth_digits": {
+        "sets": (((3, 5), (24, 8)),),
+        "depths": (3,),
+        "width": 16,
+        "epochs": 300,
+        "steps": 200,
+    },
+    "imbalance.depth_limits": {
+        "counts": (12, 6, 3),
+        "deep": (10,),
+        "many": 2,
+        "cosines": (0.8,),
+        "decays": ((4.0, 1.0, 0.25),),
+        "width": 12,
+        "epochs": 200,
+        "steps": 100,
+    },
+    "imbalance.losses": {
+        "counts": ((6,) * 3, (12, 6, 3)),
+        "width": 16,
+        "epochs": 150,
+        "steps": 150,
+    },
+    "imbalance.minority": {"sizes": (4, 9), "epochs": 300, "steps": 150},
+    "imbalance.peeled": TRAINED,
+    "imbalance.seli": {},
     "ji2022.example31": {},
     "ji2022.figure1": {**NETWORKS, "stand_in": "mnist"},
     "ji2022.figure2": {"epochs": 2_000},

@@ -5,6 +5,7 @@ import pytest
 from literal import descend, program_value, proven_gap, targets_of
 
 from ncollapse.theory.imbalance import Problem, collapse_threshold, solve
+from ncollapse.theory.predict import predict
 
 SPREAD = (500, 320, 200, 128, 80, 51, 32, 20, 12, 5)
 
@@ -179,3 +180,10 @@ def test_minority_classes_merge_where_predicted(bias, weight, smoothing):
         assert (distance > 1e-2) == apart
         assert (moved > 5e-2) == apart
         assert apart or max(distance, moved) < 2e-3
+
+
+@pytest.mark.parametrize("counts", [(48, 24, 10, 3), (100, 100, 10, 10)])
+def test_the_gap_stays_proven_where_the_loss_is_below_rounding_of_the_logits(counts):
+    prediction = predict(counts, weight_decay=1e-12, feature_decay=1e-12)
+    assert prediction.risk < 1e-9
+    assert abs(prediction.gap) < 1e-7

@@ -1,12 +1,16 @@
 """Networks trained on classes of unequal size, against where theory says they are heading."""
 
 from ncollapse.papers.imbalance.experiments import (
-    Comparison,
-    Minority,
-    Trained,
     batch_norm,
+    batch_norm_kinds,
+    batch_norm_training,
     depth,
+    depth_digits,
+    depth_limits,
+    losses,
     minority,
+    peeled,
+    seli,
 )
 from ncollapse.papers.imbalance.networks import (
     Network,
@@ -15,13 +19,17 @@ from ncollapse.papers.imbalance.networks import (
 )
 
 __all__ = [
-    "Comparison",
-    "Minority",
     "Network",
-    "Trained",
     "batch_norm",
+    "batch_norm_kinds",
+    "batch_norm_training",
     "depth",
+    "depth_digits",
+    "depth_limits",
+    "losses",
     "minority",
     "nearly_orthogonal_classes",
+    "peeled",
+    "seli",
     "train_network",
 ]

@@ -1,142 +1,249 @@
-"""Trained networks against predictions made before training, class by class."""
+"""Trained networks on unequal classes against predictions made before training."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ncollapse.papers import experiment
-from ncollapse.papers.imbalance.networks import (
-    Network,
-    nearly_orthogonal_classes,
-    train_network,
-)
-from ncollapse.theory.explain import explain
-from ncollapse.theory.imbalance import Explanation, Prediction, collapse_threshold, rescue_weights
-from ncollapse.theory.predict import predict
+
+if TYPE_CHECKING:
+    from ncollapse.papers.imbalance.bounds import Bounds
+    from ncollapse.papers.imbalance.comparisons import Comparison
+    from ncollapse.papers.imbalance.criteria import Criteria
+    from ncollapse.papers.imbalance.departures import Departures
+    from ncollapse.papers.imbalance.digits import Digits
+    from ncollapse.papers.imbalance.merging import Minority
+    from ncollapse.papers.imbalance.training import Curves
+    from ncollapse.papers.imbalance.vanishing import Vanishing
 
 COUNTS = (48, 24, 10, 3)
-DIM = 150
-SPREAD = 0.03
-"""Norm of the noise around unit class means: tight classes."""
+LONGER = {"width": 64, "epochs": 1_000, "steps": 600}
+KINDS: tuple[dict[str, Any], ...] = (
+    *({"data": "tight", "depth": d, "relu": relu} for d in (2, 3, 4) for relu in (True, False)),
+    *({"data": "digits", "depth": depth} for depth in (2, 3, 4)),
+    {"data": "digits", "depth": 3, "relu": False},
+    {"data": "clothing", "depth": 3},
+    {"data": "clothing", "depth": 4, "relu": False},
+    {"data": "digits", "depth": 3, "conv": True},
+    {"data": "clothing", "depth": 3, "conv": True},
+    {"data": "tight", "depth": 3, "batch_size": 16},
+    {"data": "digits", "depth": 3, "batch_size": 32},
+    {"data": "clothing", "depth": 3, "batch_size": 32},
+    {"data": "digits", "depth": 3, "conv": True, "batch_size": 32},
+    {"data": "tight", "depth": 3, "affine_decayed": False},
+    {"data": "digits", "depth": 3, "affine_decayed": False},
+)
+FEW_KINDS = tuple(KINDS[place] for place in (0, 3, 7, 12, 14, 15, 18))
+DIGITS = (
+    ((0, 1), (60, 20)),
+    ((3, 5), (60, 20)),
+    ((4, 9), (80, 12)),
+    ((1, 7), (50, 10)),
+    ((0, 1, 2), (100, 30, 10)),
+    ((3, 5, 8), (80, 40, 20)),
+    ((4, 7, 9), (60, 20, 20)),
+)
+"""Digits and how many images of each."""
+BODIES: dict[str, dict[str, Any]] = {
+    "three layers": {"depth": 3, "width": 64},
+    "four convolutions": {"depth": 5, "width": 24, "conv": True},
+}
 
 
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """One network: ``margins`` and ``value`` measured, ``predicted`` before training, and ``wrong``
-    of another theory, ``(K,)``; ``explanation`` of its last layer.
+def _powers(last: int) -> tuple[float, ...]:
+    return tuple(10.0**-power for power in range(2, last + 1))
+
+
+@experiment(
+    "The limit of vanishing decay",
+    "distance of the optimum to SELI over twelve decades of decay, against a derived law",
+    quick={},
+    paper={"counts": ((100,) * 3 + (10,) * 3, COUNTS, (100, 50, 20, 10, 5, 2), (1000, 100, 10))},
+)
+def seli(
+    *,
+    counts: tuple[tuple[int, ...], ...] = ((100,) * 3 + (10,) * 3, COUNTS),
+    decays: tuple[float, ...] = _powers(12),
+) -> Vanishing:
+    """The convex program at each decay, from 1e-2 to 1e-12."""
+    from ncollapse.papers.imbalance import vanishing
+
+    return vanishing.compute(counts, decays)
+
+
+@experiment(
+    "Three losses",
+    "geometry and norms of cross-entropy, smoothed and squared loss, by descent and in networks",
+    quick={},
+    paper={"counts": ((20,) * 4, COUNTS, (40, 30, 20, 10, 5)), "width": 64, "epochs": 1_000},
+)
+def losses(
+    *,
+    counts: tuple[tuple[int, ...], ...] = ((20,) * 4, COUNTS),
+    decay: float = 1e-3,
+    seed: int = 0,
+    width: int = 32,
+    epochs: int = 400,
+    steps: int = 300,
+) -> Criteria:
+    """Decay on W and the features alone; the squared loss has a free bias."""
+    from ncollapse.papers.imbalance import criteria
+
+    return criteria.compute(counts, decay=decay, seed=seed, width=width, epochs=epochs, steps=steps)
+
+
+@experiment(
+    "Decay on the last layer and its features alone",
+    "distances of trained networks to the convex program and its closed form",
+    quick={"seeds": (0, 1)},
+    paper={"depths": (3, 4), "seeds": (0, 1, 2, 3), **LONGER},
+)
+def peeled(
+    *,
+    counts: tuple[int, ...] = COUNTS,
+    depths: tuple[int, ...] = (3,),
+    seeds: tuple[int, ...] = (0, 1, 2),
+    spread: float = 0.3,
+    weight_decay: float = 2e-3,
+    feature_decay: float = 1e-3,
+    width: int = 48,
+    epochs: int = 600,
+    steps: int = 400,
+) -> Comparison:
+    """Classes that are not tight, on which the body is free to collapse. ReLU features and linear ones.
+
+    The wrong theory knows ten times the decay of the features.
     """
+    from ncollapse.papers.imbalance import comparisons
 
-    depth: int
-    seed: int
-    margins: np.ndarray
-    predicted: np.ndarray
-    wrong: np.ndarray
-    value: float
-    predicted_value: float
-    wrong_value: float
-    slope: float
-    explanation: Explanation = field(repr=False)
-
-    def distance(self, theory: str) -> float:
-        """Largest distance of the three Gram matrices to those of a theory."""
-        return self.explanation.theory(theory).largest
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "depth": self.depth,
-            "seed": self.seed,
-            "margins": self.margins.tolist(),
-            "predicted": self.predicted.tolist(),
-            "wrong": self.wrong.tolist(),
-            "value": self.value,
-            "predicted_value": self.predicted_value,
-            "slope": self.slope,
-            "explanation": self.explanation.to_dict(),
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """Networks of one kind, ``theory`` the one that predicts them."""
-
-    theory: str
-    counts: tuple[int, ...]
-    networks: tuple[Trained, ...]
-
-    def ratios(self, name: str = "predicted") -> np.ndarray:
-        """Measured margins over those of the theory, or of the wrong one, ``(R, K)``."""
-        return np.array([one.margins / getattr(one, name) for one in self.networks])
-
-    def values(self, name: str = "predicted_value") -> np.ndarray:
-        """Measured value of the objective over the predicted one, ``(R,)``."""
-        return np.array([one.value / getattr(one, name) for one in self.networks])
-
-    def distances(self, theory: str) -> np.ndarray:
-        """Largest distance of each network to ``theory``, ``(R,)``."""
-        return np.array([one.distance(theory) for one in self.networks])
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "theory": self.theory,
-            "counts": list(self.counts),
-            "networks": [one.to_dict() for one in self.networks],
-        }
+    return comparisons.of_peeled(
+        counts,
+        depths,
+        seeds,
+        spread=spread,
+        feature_decay=feature_decay,
+        weight_decay=weight_decay,
+        width=width,
+        epochs=epochs,
+        steps=steps,
+    )
 
 
 @experiment(
     "Decay on every layer",
-    "margins of every class of ReLU networks against the depth law, predicted before training",
+    "margins and geometry of networks against the depth law, predicted before training",
     quick={"seeds": (0, 1)},
-    paper={"depths": (2, 3, 4, 5), "seeds": (0, 1, 2, 3), "width": 160, "epochs": 2_000},
+    paper={"depths": (2, 3, 4, 5, 6), "seeds": (0, 1, 2), **LONGER},
 )
 def depth(
     *,
     counts: tuple[int, ...] = COUNTS,
     depths: tuple[int, ...] = (3, 4),
     seeds: tuple[int, ...] = (0, 1, 2),
-    width: int = 48,
     weight_decay: float = 1e-3,
+    width: int = 48,
     epochs: int = 600,
     steps: int = 400,
 ) -> Comparison:
     """Tight classes around nearly orthogonal means, predicted from the counts, the decay, the depth
-    and the norms of the class inputs.
+    and the norms of the class inputs. ReLU features and linear ones.
 
     The wrong theory is the same law at one layer less (one more at depth 2), as if the first layer
     were not decayed.
     """
-    networks = []
-    for number in depths:
-        for seed in seeds:
-            inputs, labels = nearly_orthogonal_classes(counts, DIM, SPREAD, seed)
-            means = [inputs[labels == k].mean(axis=0) for k in range(len(counts))]
-            law: dict[str, Any] = {"weight_decay": weight_decay, "features": "nonnegative"}
-            law["input_norms"] = np.linalg.norm(means, axis=1)
-            right = predict(counts, depth=number, **law)
-            wrong = predict(counts, depth=number - 1 if number > 2 else 3, **law)
-            trained = train_network(
-                inputs,
-                labels,
-                depth=number,
-                width=width,
-                weight_decay=weight_decay,
-                seed=seed,
-                epochs=epochs,
-                steps=steps,
-            )
-            found = explain(
-                trained.features,
-                labels,
-                trained.weight,
-                weight_decay=weight_decay,
-                depth=number,
-                inputs=inputs,
-            )
-            networks.append(_compare(number, seed, trained, labels, right, wrong, found))
-    return Comparison("depth", counts, tuple(networks))
+    from ncollapse.papers.imbalance import comparisons
+
+    return comparisons.of_depth_law(
+        counts,
+        depths,
+        seeds,
+        weight_decay=weight_decay,
+        width=width,
+        epochs=epochs,
+        steps=steps,
+    )
+
+
+@experiment(
+    "Decay on every layer, on real digits",
+    "cross-entropy of pairs and triples of digits against the depth law with the classes' margins, "
+    "and the network that attains a proven bound",
+    quick={"sets": (DIGITS[1], DIGITS[4])},
+    paper={"seeds": (0, 1), **LONGER},
+)
+def depth_digits(
+    *,
+    sets: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = DIGITS,
+    depths: tuple[int, ...] = (3, 4),
+    seeds: tuple[int, ...] = (0,),
+    weight_decay: float = 1e-3,
+    width: int = 32,
+    epochs: int = 600,
+    steps: int = 400,
+) -> Digits:
+    """ReLU networks on digits less the mean of their class means, the counts of each set unequal."""
+    from ncollapse.papers.imbalance import digits
+
+    return digits.compute(
+        sets,
+        depths,
+        seeds,
+        weight_decay=weight_decay,
+        width=width,
+        epochs=epochs,
+        steps=steps,
+    )
+
+
+@experiment(
+    "Where the depth law ends",
+    "margins and values of networks that break one of its assumptions each",
+    quick={},
+    paper={
+        "depths": (3, 4),
+        "deep": (5, 6, 7, 8),
+        "seeds": (0, 1),
+        "many": 6,
+        "spreads": (0.3, 1.0, 2.0),
+        "cosines": (0.2, 0.4, 0.8),
+    },
+)
+def depth_limits(
+    *,
+    counts: tuple[int, ...] = COUNTS,
+    depths: tuple[int, ...] = (3,),
+    deep: tuple[int, ...] = (5, 8),
+    seeds: tuple[int, ...] = (0,),
+    many: int = 2,
+    spreads: tuple[float, ...] = (1.0,),
+    cosines: tuple[float, ...] = (0.4, 0.8),
+    decays: tuple[tuple[float, ...], ...] = ((4.0, 1.0, 0.25), (1.0, 1.0, 8.0)),
+    digits: tuple[int, ...] = (0, 1, 2),
+    weight_decay: float = 1e-3,
+    width: int = 48,
+    epochs: int = 500,
+    steps: int = 250,
+) -> Departures:
+    """ReLU networks: wide classes, correlated means, biases, a decay for each layer, batch norm,
+    convolutions, and several starts of deep networks, whose classes may share neurons.
+    """
+    from ncollapse.papers.imbalance import departures
+
+    return departures.compute(
+        counts=counts,
+        depths=depths,
+        deep=deep,
+        seeds=seeds,
+        many=many,
+        spreads=spreads,
+        cosines=cosines,
+        decays=decays,
+        digits=digits,
+        weight_decay=weight_decay,
+        width=width,
+        epochs=epochs,
+        steps=steps,
+    )
 
 
 @experiment(
@@ -144,94 +251,118 @@ def depth(
     "margins and value of networks with batch norm against the proven bound, predicted before "
     "training",
     quick={"seeds": (0,)},
-    paper={"depths": (3, 4, 5), "seeds": (0, 1, 2, 3), "width": 160, "epochs": 2_000},
+    paper={"depths": (3, 4, 5), "seeds": (0, 1, 2), **LONGER},
 )
 def batch_norm(
     *,
     counts: tuple[int, ...] = COUNTS,
     depths: tuple[int, ...] = (3, 4),
     seeds: tuple[int, ...] = (0, 1, 2),
-    width: int = 48,
     weight_decay: float = 1e-3,
+    width: int = 48,
     epochs: int = 600,
     steps: int = 400,
 ) -> Comparison:
-    """The same data; decay on the head and on γ and β. ReLU features and linear ones.
+    """Tight classes; decay on the head and on γ and β. ReLU features and linear ones.
 
     The wrong theory is the depth law, which knows the depth and not the normalisation.
     """
-    networks = []
-    for number in depths:
-        for seed in seeds:
-            inputs, labels = nearly_orthogonal_classes(counts, DIM, SPREAD, seed)
-            for features in ("nonnegative", "signed"):
-                options: dict[str, Any] = {"weight_decay": weight_decay, "features": features}
-                right = predict(counts, normalisation="batch", **options)
-                wrong = predict(counts, depth=number, **options)
-                trained = train_network(
-                    inputs,
-                    labels,
-                    depth=number,
-                    width=width,
-                    weight_decay=weight_decay,
-                    seed=seed,
-                    batch_norm=True,
-                    relu_features=features == "nonnegative",
-                    epochs=epochs,
-                    steps=steps,
-                )
-                found = explain(
-                    trained.features,
-                    labels,
-                    trained.weight,
-                    weight_decay=weight_decay,
-                    normalisation="batch",
-                )
-                networks.append(_compare(number, seed, trained, labels, right, wrong, found))
-    return Comparison("batch_norm", counts, tuple(networks))
+    from ncollapse.papers.imbalance import comparisons
+
+    return comparisons.of_batch_norm(
+        counts,
+        depths,
+        seeds,
+        weight_decay=weight_decay,
+        width=width,
+        epochs=epochs,
+        steps=steps,
+    )
 
 
-@dataclass(frozen=True, eq=False)
-class Minority:
-    """Distance of the means of the two smallest classes over the largest norm of a mean.
-
-    ``sizes (S,)`` of these classes; ``distances`` measured, ``predicted`` before training and
-    ``wrong`` at half the decay, ``(S,)``; ``merging (S,)``: whether the threshold says so.
-    ``rescued`` and ``rescued_predicted`` at the least size with class weights above the rescuing
-    ones.
+@experiment(
+    "Batch norm of every kind",
+    "objectives of networks with batch norm over their proven bound: bodies, data, batches and "
+    "statistics, with counts drawn at random",
+    quick={"kinds": FEW_KINDS, "networks": 2},
+    paper={},
+)
+def batch_norm_kinds(
+    *,
+    kinds: tuple[dict[str, Any], ...] = KINDS,
+    networks: int = 12,
+    weight_decay: float = 2e-3,
+    width: int = 32,
+    epochs: int = 300,
+    steps: int = 200,
+    batch_epochs: int = 100,
+    rate: float = 0.05,
+) -> Bounds:
+    """``networks`` of each kind (see `bounds.Kind`), of clothing where Fashion-MNIST is on the disk:
+    in $NCOLLAPSE_DATA/fashion-mnist or where Debian's dataset-fashion-mnist puts it.
     """
+    from ncollapse.papers.imbalance import bounds
 
-    sizes: np.ndarray
-    distances: np.ndarray
-    predicted: np.ndarray
-    wrong: np.ndarray
-    merging: np.ndarray
-    rescued: float
-    rescued_predicted: float
+    return bounds.compute(
+        tuple(bounds.Kind(**kind) for kind in kinds),
+        networks,
+        weight_decay=weight_decay,
+        width=width,
+        epochs=epochs,
+        steps=steps,
+        batch_epochs=batch_epochs,
+        rate=rate,
+    )
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in vars(self).items()
-        }
+
+@experiment(
+    "How far ordinary training stops",
+    "proven gap over the epochs of momentum descent in batches, on real digits with batch norm",
+    quick={"at": (1, 3, 10, 30, 100), "batch_sizes": (32,)},
+    paper={},
+)
+def batch_norm_training(
+    *,
+    classes: tuple[int, ...] = (0, 1, 2, 3),
+    counts: tuple[int, ...] = (120, 60, 30, 15),
+    at: tuple[int, ...] = (1, 3, 10, 30, 100, 200, 400),
+    bodies: dict[str, dict[str, Any]] = BODIES,
+    batch_sizes: tuple[int, ...] = (32, 225),
+    rate: float = 0.1,
+    weight_decay: float = 1e-3,
+    seed: int = 0,
+) -> Curves:
+    """Decay on the head, γ and β; the rate falls to zero along a cosine."""
+    from ncollapse.papers.imbalance import training
+
+    return training.compute(
+        classes=classes,
+        counts=counts,
+        at=at,
+        bodies=bodies,
+        batch_sizes=batch_sizes,
+        rate=rate,
+        weight_decay=weight_decay,
+        seed=seed,
+    )
 
 
 @experiment(
     "Minority collapse",
     "distance of the two smallest classes' means across the predicted merging threshold, and "
-    "with rescuing class weights",
+    "with rescuing class weights, on real digits",
     quick={},
-    paper={"sizes": (4, 5, 6, 7, 8, 10, 14), "width": 64, "epochs": 1_000, "steps": 1_000},
+    paper={"sizes": (4, 5, 6, 7, 8, 10, 14), **LONGER},
 )
 def minority(
     *,
-    sizes: tuple[int, ...] = (4, 5, 8, 12),
+    classes: tuple[int, ...] = (0, 1, 2, 3),
     largest: tuple[int, ...] = (60, 40),
+    sizes: tuple[int, ...] = (4, 5, 8, 12),
     decay: float = 0.022,
     surplus: float = 1.3,
     depth: int = 3,
     width: int = 32,
-    spread: float = 0.3,
     seed: int = 0,
     epochs: int = 600,
     steps: int = 300,
@@ -241,66 +372,17 @@ def minority(
     The two smallest classes merge iff √n ≤ Nλ. ``surplus`` is what the rescuing weights are
     multiplied with.
     """
-    decays: dict[str, Any] = {"weight_decay": decay, "feature_decay": decay}
-    shape: dict[str, Any] = {"depth": depth, "width": width, "epochs": epochs, "steps": steps}
+    from ncollapse.papers.imbalance import merging
 
-    def measured(counts: tuple[int, ...], weights: np.ndarray | None = None) -> float:
-        inputs, labels = nearly_orthogonal_classes(counts, DIM, spread, seed)
-        trained = train_network(
-            inputs,
-            labels,
-            seed=seed,
-            relu_features=False,
-            class_weights=weights,
-            **decays,
-            **shape,
-        )
-        means = np.array([trained.features[labels == k].mean(axis=0) for k in range(len(counts))])
-        return _smallest_distance(means @ means.T)
-
-    every = [(*largest, size, size) for size in sizes]
-    halved = {name: value / 2 for name, value in decays.items()}
-    weights = surplus * rescue_weights(every[0], **decays)
-    weights[: len(largest)] = 1.0
-    return Minority(
-        sizes=np.array(sizes),
-        predicted=np.array([_predicted_distance(predict(c, **decays)) for c in every]),
-        wrong=np.array([_predicted_distance(predict(c, **halved)) for c in every]),
-        merging=np.array([decay >= collapse_threshold(c)[-1] for c in every]),
-        rescued_predicted=_predicted_distance(predict(every[0], class_weights=weights, **decays)),
-        distances=np.array([measured(c) for c in every]),
-        rescued=measured(every[0], weights),
-    )
-
-
-def _predicted_distance(prediction: Prediction) -> float:
-    return _smallest_distance(prediction.means_gram)
-
-
-def _smallest_distance(gram: np.ndarray) -> float:
-    """‖μ_a − μ_b‖ of the last two classes over the largest ‖μ_k‖."""
-    apart = gram[-1, -1] + gram[-2, -2] - 2.0 * gram[-1, -2]
-    return float(np.sqrt(max(apart, 0.0) / np.diag(gram).max()))
-
-
-def _compare(
-    number: int,
-    seed: int,
-    trained: Network,
-    labels: np.ndarray,
-    right: Prediction,
-    wrong: Prediction,
-    found: Explanation,
-) -> Trained:
-    return Trained(
-        depth=number,
+    return merging.compute(
+        classes=classes,
+        largest=largest,
+        sizes=sizes,
+        decay=decay,
+        surplus=surplus,
         seed=seed,
-        margins=trained.margins(labels),
-        predicted=right.margins,
-        wrong=wrong.margins,
-        value=trained.value,
-        predicted_value=right.risk,
-        wrong_value=wrong.risk,
-        slope=trained.slope,
-        explanation=found,
+        depth=depth,
+        width=width,
+        epochs=epochs,
+        steps=steps,
     )

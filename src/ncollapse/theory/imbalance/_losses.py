@@ -33,12 +33,19 @@ class CrossEntropy:
     def evaluate(
         entries: np.ndarray, targets: np.ndarray, times: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        norm = logsumexp(entries, axis=0, b=times)
-        return norm - np.sum(times * targets * entries, axis=0), np.exp(entries - norm) - targets
+        # From the label's own logit on: losses far below rounding of the logits stay exact.
+        ahead = entries - np.sum(times * targets * entries, axis=0)
+        values = logsumexp(ahead, axis=0, b=times)
+        logs = ahead - values
+        return values, np.where(targets == 1.0, np.expm1(logs), np.exp(logs) - targets)
 
     @staticmethod
     def dual(slope: np.ndarray, targets: np.ndarray, times: np.ndarray) -> np.ndarray:
-        return np.sum(times * entr(np.where(times > 0, targets + slope, 0.0)), axis=0)
+        kept = np.where(times > 0, slope, 0.0)
+        hard = (targets == 1.0) & (kept > -1.0)
+        own = np.where(hard, kept, 0.0)
+        parts = entr(np.where(hard, 1.0, np.where(times > 0, targets + kept, 0.0)))
+        return np.sum(times * (parts - (1.0 + own) * np.log1p(own)), axis=0)
 
 
 class Squared:
