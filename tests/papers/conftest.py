@@ -46,7 +46,7 @@ SMALL = {
     "ji2022.figure2": {"epochs": 2_000},
     "ji2022.rates": {},
     "ji2022.separation": {},
-    "min2025.separable": {"width": 24},
+    "min2025.separable": {},
     "min2025.digits": {},
     "min2025.separable_digits": {},
     "min2025.alignment_time": {"sizes": (1e-3, 1e-5, 1e-7)},

@@ -83,7 +83,7 @@ def tell(
     width: int = 48,
     scale: float = 1e-3,
     seed: int = 0,
-    log_inverse_loss: float = 300.0,
+    until: float = 300.0,
     rtol: float = 2e-3,
     on_progress: Progress | None = None,
 ) -> Story:
@@ -92,10 +92,16 @@ def tell(
     The first takes `separable_choice` of all digits of these classes, ``per_class`` of each at most.
     """
     shared: dict[str, Any] = {"width": width, "seed": seed, "on_progress": on_progress}
-    shared |= {"log_inverse_loss": log_inverse_loss}
     every = digits(
-        labels=labels, per_class=per_class, data_dir=data_dir, scale=scale, rtol=rtol, **shared
+        labels=labels,
+        per_class=per_class,
+        data_dir=data_dir,
+        scale=scale,
+        until=until,
+        rtol=rtol,
+        **shared,
     )
+    shared |= {"log_inverse_loss": until}
     if every.trajectory.interrupted:
         return Story(None, (), every, None, "the run was interrupted", True)
     certificate = certify(every.data)
