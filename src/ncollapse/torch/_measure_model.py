@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from ncollapse.metrics.registry import preset_names
 from ncollapse.stats import ClassStats, ClassSummary
 from ncollapse.torch._batches import IGNORED, Reader, Unpack, device_of, is_causal_lm
 from ncollapse.torch._decisions import OwnDecisions, second_pass
-from ncollapse.torch._heads import check_head, metrics_of_head
+from ncollapse.torch._heads import check_head, measurement_of_head
 from ncollapse.torch._measurement import ModelMeasurement
 from ncollapse.torch._model_taps import Key, ModelTaps
 from ncollapse.torch._pooling import Pool
@@ -170,17 +170,11 @@ def run_and_measure(
     def measured(key: Key) -> Measurement:
         summary, samples = measuring.summaries[key], measuring.samples.get(key)
         classifier = taps.head if key is None else None
-        values, reasons = metrics_of_head(summary, names, classifier, samples)
-        return Measurement(
-            metrics=values,
-            undefined=reasons,
-            num_samples=summary.num_samples,
-            num_classes=summary.num_classes,
+        measurement = measurement_of_head(summary, names, classifier, samples)
+        return replace(
+            measurement,
             classes=summary.classes if classes is None else tuple(classes),
             preset=preset if isinstance(preset, str) else ",".join(names),
-            version=version("ncollapse"),
-            summary=summary,
-            samples=samples,
         )
 
     return ModelMeasurement(

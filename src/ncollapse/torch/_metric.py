@@ -17,7 +17,7 @@ from torchmetrics.utilities.exceptions import TorchMetricsUserError
 from ncollapse.metrics import METRICS, UndefinedMetricError
 from ncollapse.metrics.registry import preset_names
 from ncollapse.stats import ClassStats, ClassSummary
-from ncollapse.torch._heads import check_head, metrics_of_head
+from ncollapse.torch._heads import check_head, measurement_of_head
 
 STATES = tuple(ClassStats(1, 1).state_dict())
 
@@ -182,7 +182,8 @@ class NeuralCollapse(Metric):
             self.undefined = dict.fromkeys(self.metrics, "there are no samples")
             return Values()
         head = self._heads[0] if self._heads else None
-        values, self.undefined = metrics_of_head(merged.finish(), self.metrics, head)
+        measured = measurement_of_head(merged.finish(), self.metrics, head)
+        values, self.undefined = measured.metrics, measured.undefined
         return Values(
             (name, torch.tensor(value, dtype=torch.float64, device=self.device))
             for name, value in values.items()
