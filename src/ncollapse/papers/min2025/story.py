@@ -117,10 +117,10 @@ def tell(
     bent: list[Run] = []
     for share in SHARES:
         mixed = _exchange(whole, subset.indices, len(chosen.labels) // len(labels), share)
-        found = run(mixed, scale=scale, rtol=rtol, max_steps=_STEPS, **shared)
-        if found.trajectory.interrupted:
+        bent_run = run(mixed, scale=scale, rtol=rtol, max_steps=_STEPS, **shared)
+        if bent_run.trajectory.interrupted:
             return Story(held, tuple(bent), every, certificate, interrupted=True)
-        bent.append(found)
+        bent.append(bent_run)
     return Story(held, tuple(bent), every, certificate)
 
 
@@ -130,16 +130,18 @@ def distances(run: Run) -> dict[str, float | None]:
     Masses and directions are those of neurons grouped by their output weights, as exact groups
     are empty once the assumption is bent.
     """
-    found: dict[str, float | None] = {}
+    distance: dict[str, float | None] = {}
     for name, metric in DISTANCES.items():
         value = float(run.metrics[metric][-1]) if metric in run.metrics else np.nan
-        found[name] = None if np.isnan(value) else value
+        distance[name] = None if np.isnan(value) else value
     _, masses, cosines = output_groups(run)
     known = [value for value in cosines if value is not None]
-    found["weights off max margin"] = 1.0 - min(known) if known else None
+    distance["weights off max margin"] = 1.0 - min(known) if known else None
     limit = run.limit
-    found["masses off by"] = None if limit is None else float(np.abs(masses - limit.masses).max())
-    return found
+    distance["masses off by"] = (
+        None if limit is None else float(np.abs(masses - limit.masses).max())
+    )
+    return distance
 
 
 def _exchange(data: Dataset, kept: np.ndarray, size: int, share: float) -> Dataset:

@@ -40,10 +40,10 @@ def _collapse_metrics(result: Subspace, turned: bool = False) -> np.ndarray:
     point = result.collapsed
     labels = np.repeat(np.arange(len(point.weight)), result.per_class)
     features = point.features[:, ::-1] if turned else point.features
-    found = measure(
+    metrics = measure(
         features, labels, weight=point.weight, bias=point.bias, preset=_COLLAPSE
     ).metrics
-    return np.array([found[name] for name in _COLLAPSE])
+    return np.array([metrics[name] for name in _COLLAPSE])
 
 
 def _lemma_4(result: Subspace, *, bias: bool = True) -> np.ndarray:
