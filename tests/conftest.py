@@ -1,6 +1,11 @@
 """The array libraries that everything which takes arrays is run with; one of them is strict."""
 
 import importlib
+import os
+
+# Before JAX is imported, here and in programs that tests start: LLVM's optimisations of code that runs
+# once cost more than they gain. XLA's own, which decide what is computed, stay as users have them.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import pytest
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from functools import cache, wraps
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sparse
@@ -19,6 +20,8 @@ from array_api_compat import (
 )
 
 from ncollapse._checks import Array, is_array, is_half
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 BLOCK_BYTES = 1 << 18
 """Rows are worked on in blocks of this size, so that they stay in a core's own cache."""
@@ -49,6 +52,37 @@ def in_double(*arrays: Array) -> Iterator[None]:
                 stack.enter_context(torch.autocast(array.device.type, enabled=False))
                 break
         yield
+
+
+def compiled(function: Function) -> Function:
+    """``function``, which JAX compiles as one for every shape; as it is where the first argument, or
+    the first array of a tuple there, is of another library.
+
+    By itself JAX compiles every operation in it for every shape, each for about as long as all of
+    them together. Numbers are constants of what is compiled, so ``function`` may branch on them.
+    """
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        first = arguments[0]
+        if not is_jax_array(first[0] if isinstance(first, tuple) else first):
+            return function(*arguments)
+        constant = [i for i, value in enumerate(arguments) if isinstance(value, (int, float))]
+        return _jitted(function, tuple(constant))(*arguments)
+
+    return call  # pyright: ignore[reportReturnType]
+
+
+@cache
+def _jitted(function: Callable[..., Any], constant: tuple[int, ...]) -> Callable[..., Any]:
+    return sys.modules["jax"].jit(function, static_argnums=constant)
+
+
+def padded(index: np.ndarray, example: Array) -> np.ndarray:
+    """``index`` for JAX with its last entry repeated up to a power of two: few lengths to compile."""
+    if not is_jax_array(example):
+        return index
+    return np.pad(index, (0, (1 << (len(index) - 1).bit_length()) - len(index)), mode="edge")
 
 
 def to_numpy(array: Any) -> np.ndarray:
@@ -121,6 +155,7 @@ def one_hot(labels: Array, num_classes: int, dtype: Any) -> Array:
     return xp.astype(classes[:, None] == labels[None, :], dtype)
 
 
+@compiled
 def add_at(target: Array, index: Array, values: Array) -> Array:
     """``target`` with ``values[i]`` added at ``index[i]`` (repeats add up); in place where
     possible.
@@ -155,7 +190,8 @@ def add_rows(target: Array, rows: Array | None, values: Array) -> Array:
     return add_at(target, rows, double(values))
 
 
-def set_rows(target: Array, rows: np.ndarray, values: Array) -> Array:
+@compiled
+def set_rows(target: Array, rows: Array, values: Array) -> Array:
     """``target`` with ``values`` in place of its ``rows``, which do not repeat."""
     if writeable(target):
         target[rows] = values
@@ -181,6 +217,10 @@ def class_sums(
     if is_numpy_array(matrix):
         return _class_sums_numpy(labels, matrix, weights, num_classes)
     xp = array_namespace(matrix)
+    if is_jax_array(matrix):
+        empty = xp.zeros((num_classes, matrix.shape[1]), dtype=matrix.dtype)
+        weighted = matrix * weights[:, None]
+        return None, empty.at[labels].add(matrix), empty.at[labels].add(weighted)
     present = None
     if num_classes > matrix.shape[0]:
         present, labels = xp.unique_inverse(labels)
@@ -189,10 +229,6 @@ def class_sums(
         empty = matrix.new_zeros((num_classes, matrix.shape[1]))
         weighted = matrix * weights[:, None]
         return present, empty.index_add(0, labels, matrix), empty.index_add(0, labels, weighted)
-    if is_jax_array(matrix):
-        empty = xp.zeros((num_classes, matrix.shape[1]), dtype=matrix.dtype)
-        weighted = matrix * weights[:, None]
-        return present, empty.at[labels].add(matrix), empty.at[labels].add(weighted)
     hot = one_hot(labels, num_classes, matrix.dtype)
     both = xp.matmul(xp.concat([hot, hot * weights[None, :]]), matrix)
     return present, both[:num_classes, :], both[num_classes:, :]
@@ -223,6 +259,7 @@ def _class_sums_numpy(
     return present, plain @ matrix, weighted @ matrix
 
 
+@compiled
 def add_gram(target: Array, matrix: Array, scale: float = 1.0) -> Array:
     """``target + scale² matrixᵀ matrix``, of which only the upper triangle is promised."""
     xp = array_namespace(matrix)
@@ -235,6 +272,7 @@ def add_gram(target: Array, matrix: Array, scale: float = 1.0) -> Array:
     return target + double(product)
 
 
+@compiled
 def symmetric(upper: Array) -> Array:
     """The symmetric matrix with this upper triangle."""
     xp = array_namespace(upper)

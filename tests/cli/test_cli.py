@@ -14,6 +14,8 @@ from ncollapse.certify import decide_classes
 from ncollapse.cli import main
 from ncollapse.cli._output import print_json
 from ncollapse.data import orthogonally_separable
+from ncollapse.papers import experiments
+from ncollapse.runs import Run
 
 
 def call(capsys, *arguments):
@@ -58,7 +60,8 @@ def test_flow_prints_what_programs_rely_on(capsys, data_file, tmp_path):
 
 
 def test_flow_prints_a_table_for_people(capsys, data_file):
-    status, out, _ = call(capsys, "flow", "relu2", "--data", data_file, "--until", 5)
+    shape = ["--data", data_file, "--width", 8]
+    status, out, _ = call(capsys, "flow", "relu2", *shape, "--until", 5)
     assert status == 0
     assert "alignment T*" in out
     assert "masses" in out
@@ -168,6 +171,60 @@ def test_list_of_experiments(capsys):
     names = [entry["name"] for entry in json.loads(out)["experiments"]]
     assert status == 0
     assert "hong2025.figure1" in names
+
+
+TAKEN = {
+    "min2025.digits": {"save", "seed", "rtol", "until"},
+    "min2025.alignment_time": {"seed", "rtol"},
+    "ji2022.rates": {"save", "seed", "rtol", "until"},
+    "mixon2022.figure2": {"seed", "rtol", "until"},
+    "hong2025.figure1": {"scheduler"},
+    "hong2025.lemmas": {"seed"},
+    "hong2025.theorem2": set(),
+}
+
+
+def test_experiments_say_which_options_they_take(capsys):
+    listed = json.loads(call(capsys, "reproduce", "--list", "--json")[1])["experiments"]
+    options = {entry["name"]: set(entry["options"]) for entry in listed}
+    assert {name: options[name] - {"out", "html"} for name in TAKEN} == TAKEN
+    assert all({"out", "html"} <= taken for taken in options.values())
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_an_option_that_an_experiment_does_not_take_is_refused_before_it_runs(
+    capsys, tmp_path, name
+):
+    values = {"save": tmp_path / "run.npz", "seed": 1, "rtol": 1e-6, "until": 9.0}
+    for option in values.keys() - TAKEN[name]:
+        where = ["--out", tmp_path / "out", f"--{option}", values[option]]
+        status, out, err = call(capsys, "reproduce", name, *where)
+        assert (status, out) == (2, "")
+        assert f"{option} is no option of {name}, which takes out, html" in err
+        assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_reproduce_takes_the_options_that_a_flow_takes(capsys, tmp_path, monkeypatch):
+    """At the shape of the other runs of this file."""
+    rates = experiments()["ji2022.rates"]
+    small = {"num_classes": 3, "per_class": 4, "dim": 5, "share": 0.5}
+    monkeypatch.setitem(rates.scales, "quick", small)
+    page, run, folder = tmp_path / "run.html", tmp_path / "run.npz", tmp_path / "folder"
+    outputs = ["--html", page, "--save", run, "--out", folder, "--json"]
+    options = ["--seed", 2, "--until", 20, "--rtol", 1e-6]
+    status, out, err = call(capsys, "reproduce", "ji2022.rates", *options, *outputs)
+    record = json.loads(out)
+    assert (status, err) == (0, "")
+    assert record["settings"] == {**small, "seed": 2, "until": 20.0, "rtol": 1e-6}
+    assert {str(page), str(run), str(folder / "rates.png")} <= set(record["files"])
+    kept = Run.load(run)
+    assert kept.setup.seed == 2
+    assert kept.log_inverse_loss[-1] == pytest.approx(20.0)
+    text = page.read_text(encoding="utf-8")
+    assert "How fast the layer-peeled model collapses" in text
+    assert "data:image/png" in text
+    assert record["claims"][0]["id"] in text
 
 
 MISTAKES = {

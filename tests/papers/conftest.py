@@ -114,7 +114,7 @@ SMALL = {
     **{f"ji2022.figure{n}": {**NETWORKS, "stand_in": "mnist"} for n in (3, 4, 5, 6, 7, 8)},
     "ji2022.rates": {},
     "ji2022.separation": {},
-    "min2025.separable": {"width": 24},
+    "min2025.separable": {},
     "min2025.digits": {},
     "min2025.separable_digits": {},
     "min2025.alignment_time": {"sizes": (1e-3, 1e-5, 1e-7)},

@@ -56,8 +56,12 @@ def test_names_scales_and_schedulers_are_checked(tmp_path):
         papers.reproduce("figure9")
     with pytest.raises(ValueError, match=r"scale of hong2025\.figure1 must be one of quick, paper"):
         papers.reproduce("hong2025.figure1", "huge", tmp_path / "out")
-    with pytest.raises(ValueError, match=r"scheduler is for sweeps; ji2022\.example31 runs in one"):
+    with pytest.raises(ValueError, match=r"scheduler is no option of ji2022\.example31, which"):
         papers.reproduce("ji2022.example31", "quick", tmp_path / "out", "tcp://nowhere:1")
+    with pytest.raises(
+        ValueError, match=r"^width is no option of min2025\.digits, which takes out, "
+    ):
+        papers.reproduce("min2025.digits", "quick", tmp_path / "out", width=8)
     assert not (tmp_path / "out").exists()
 
 

@@ -63,7 +63,7 @@ def test_a_class_without_neurons_violates_an_assumption_and_is_named():
 
 def test_groups_from_the_record_are_those_of_the_final_weights():
     data = separable(3, 5)
-    run = min2025.run(data, width=24, seed=5, log_inverse_loss=20.0)
+    run = min2025.run(data, width=48, seed=5, log_inverse_loss=20.0)
     active = data.inputs @ run.trajectory.parameters["hidden"].T > 0
     for k in range(3):
         own = data.labels == k
@@ -72,7 +72,7 @@ def test_groups_from_the_record_are_those_of_the_final_weights():
 
 
 def test_record_has_what_programs_rely_on():
-    record = min2025.run(separable(2, 0), width=8, log_inverse_loss=5.0).to_dict()
+    record = min2025.run(separable(2, 0), width=32, log_inverse_loss=5.0).to_dict()
     expected = {
         "log_inverse_loss",
         "log_time",

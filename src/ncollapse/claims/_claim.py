@@ -95,3 +95,18 @@ class Claim:
     wrong: Wrong | None = None
     assumption: Callable[[Any], Assumption | None] | None = None
     corrected: str = ""
+
+
+def rows_of(experiment: str, prefix: str = "", **shared: Any) -> Callable[..., Claim]:
+    """A function ``(name, statement, says, source, **rest)`` that gives a `Claim` of ``experiment``.
+
+    Its id is that of the experiment, or ``prefix``, and ``name``; its source is the paper's statement
+    and its relation EQUAL unless they are given, here for all rows or there for one.
+    """
+
+    def row(name: str, statement: str, says: str, source: str = "", **rest: Any) -> Claim:
+        given: dict[str, Any] = {"relation": Relation.EQUAL} | shared | rest
+        source = source or f"{experiment.partition('.')[0]} {statement}"
+        return Claim(f"{prefix or experiment}.{name}", experiment, statement, says, source, **given)
+
+    return row

@@ -41,7 +41,7 @@ def demo(
             width=width,
             scale=init,
             seed=seed,
-            log_inverse_loss=until,
+            until=until,
             rtol=rtol,
             on_progress=on_progress,
         )

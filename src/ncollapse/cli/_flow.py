@@ -81,7 +81,5 @@ def finish_relu2(context: typer.Context, run: Run, title: str) -> int:
     return finish(context, run.trajectory, run.to_dict(), make_page, show)
 
 
-app.command("ulpm", cls=Command)(_unconstrained.ulpm)
-app.command("ufm", cls=Command)(_unconstrained.ufm)
-app.command("upfm-ce", cls=Command)(_unconstrained.upfm("upfm-ce"))
-app.command("upfm-l2", cls=Command)(_unconstrained.upfm("upfm-l2"))
+for _name, _command in _unconstrained.COMMANDS.items():
+    app.command(_name, cls=Command)(_command)

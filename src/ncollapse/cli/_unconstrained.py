@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,110 +22,86 @@ LambdaW = Annotated[float, typer.Option(help="Regularisation of the weights.")]
 LambdaH = Annotated[float, typer.Option(help="Regularisation of the features.")]
 
 
-def ulpm(
-    context: typer.Context,
-    classes: Classes = 5,
-    per_class: PerClass = 10,
-    dim: Dim = 20,
-    seed: Seed = 0,
-    init: Init = 1.0,
-    until: Until = 400.0,
-    rtol: Rtol = 1e-7,
-    out: Out = None,
-    html: Html = None,
-    save: Save = None,
-    json: Json = False,
-) -> int:
-    """Layer-peeled model with cross-entropy (ji2022), to the end of time."""
-    from ncollapse.flow import flow_ulpm
+UntilTime = Annotated[float | None, typer.Option(help="Stop at this time.")]
 
-    _check_outputs(context, classes)
-    with flow_progress("ulpm") as progress:
-        run = flow_ulpm(
-            num_classes=classes,
-            per_class=per_class,
-            dim=dim,
-            seed=seed,
-            init=init,
-            until=until,
-            rtol=rtol,
-            on_progress=progress,
-        )
-    return _finish(context, run)
+_OUTPUTS = {"out": Out, "html": Html, "save": Save, "json": Json}
+_OPTIONS = {
+    "lambda_w": LambdaW,
+    "lambda_h": LambdaH,
+    "classes": Classes,
+    "per_class": PerClass,
+    "dim": Dim,
+    "seed": Seed,
+    "init": Init,
+    "until": Until,
+    "rtol": Rtol,
+    **_OUTPUTS,
+}
+_COMMON = {"seed": 0, "init": 1.0, "rtol": 1e-7, "out": None, "html": None, "save": None}
 
 
-def ufm(
-    context: typer.Context,
-    classes: Classes = 3,
-    per_class: PerClass = 3,
-    dim: Dim = 15,
-    seed: Seed = 0,
-    init: Init = 1e-2,
-    until: Until = 32.0,
-    rtol: Rtol = 1e-9,
-    out: Out = None,
-    html: Html = None,
-    save: Save = None,
-    json: Json = False,
-) -> int:
-    """Unconstrained features with squared loss and bias (mixon2022)."""
-    from ncollapse.flow import flow_ufm
+def _follow(function: str, *model: str, doc: str, **defaults: Any) -> Callable[..., int]:
+    """The command that calls a function of `ncollapse.flow`; what has no default has to be given."""
+    defaults = {**_COMMON, "json": False, **defaults}
 
-    _check_outputs(context, classes)
-    with flow_progress("ufm") as progress:
-        run = flow_ufm(
-            num_classes=classes,
-            per_class=per_class,
-            dim=dim,
-            seed=seed,
-            init=init,
-            until=until,
-            rtol=rtol,
-            on_progress=progress,
-        )
-    return _finish(context, run)
+    def command(context: typer.Context, **options: Any) -> int:
+        from ncollapse import flow
 
-
-def upfm(name: str) -> Any:
-    """The command of one positive-feature model."""
-
-    def command(
-        context: typer.Context,
-        lambda_w: LambdaW,
-        lambda_h: LambdaH,
-        classes: Classes = 3,
-        per_class: PerClass = 4,
-        dim: Dim = 9,
-        seed: Seed = 0,
-        init: Init = 1.0,
-        until: Annotated[float | None, typer.Option(help="Stop at this time.")] = None,
-        rtol: Rtol = 1e-7,
-        out: Out = None,
-        html: Html = None,
-        save: Save = None,
-        json: Json = False,
-    ) -> int:
-        from ncollapse.flow import flow_upfm
-
-        _check_outputs(context, classes)
-        with flow_progress(name) as progress:
-            run = flow_upfm(
-                name,
-                num_classes=classes,
-                per_class=per_class,
-                dim=dim,
-                lambda_w=lambda_w,
-                lambda_h=lambda_h,
-                seed=seed,
-                init=init,
-                until=until,
-                rtol=rtol,
-                on_progress=progress,
-            )
+        _check_outputs(context, options["classes"])
+        given = {name: value for name, value in options.items() if name not in _OUTPUTS}
+        given["num_classes"] = given.pop("classes")
+        with flow_progress(str(context.info_name)) as progress:
+            run = getattr(flow, function)(*model, **given, on_progress=progress)
         return _finish(context, run)
 
-    command.__doc__ = f"Positive features, {name} (hong2025 Theorem 2), beside its minimiser."
+    annotations = _OPTIONS if defaults["until"] is not None else {**_OPTIONS, "until": UntilTime}
+    parameters = [Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)]
+    for name, annotation in annotations.items():
+        if name in defaults:
+            default = Parameter.empty if defaults[name] is ... else defaults[name]
+            parameters.append(
+                Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            )
+    command.__signature__ = Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+    command.__doc__ = doc
     return command
+
+
+COMMANDS = {
+    "ulpm": _follow(
+        "flow_ulpm",
+        doc="Layer-peeled model with cross-entropy (ji2022), to the end of time.",
+        classes=5,
+        per_class=10,
+        dim=20,
+        until=400.0,
+    ),
+    "ufm": _follow(
+        "flow_ufm",
+        doc="Unconstrained features with squared loss and bias (mixon2022).",
+        classes=3,
+        per_class=3,
+        dim=15,
+        init=1e-2,
+        until=32.0,
+        rtol=1e-9,
+    ),
+    **{
+        name: _follow(
+            "flow_upfm",
+            name,
+            doc=f"Positive features, {name} (hong2025 Theorem 2), beside its minimiser.",
+            lambda_w=...,
+            lambda_h=...,
+            classes=3,
+            per_class=4,
+            dim=9,
+            until=None,
+        )
+        for name in ("upfm-ce", "upfm-l2")
+    },
+}
+"""The commands of ``ncollapse flow`` by name."""
 
 
 def minimiser(

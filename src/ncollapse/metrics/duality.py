@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from ncollapse._arrays import in_double, row_dots, to_numpy
+from ncollapse._arrays import row_dots, to_numpy
 from ncollapse._checks import Array
 from ncollapse.metrics._frame import check_bias, matching_weight
 from ncollapse.metrics.geometry import gram_distance, unit_frame
-from ncollapse.metrics.registry import metric
+from ncollapse.metrics.registry import float64_inside, metric
 from ncollapse.stats import ClassSummary, Frame, scalar
 
 
@@ -24,8 +24,7 @@ from ncollapse.stats import ClassSummary, Frame, scalar
 )
 def nc3_alignment(summary: ClassSummary, weight: Array | Frame) -> float:
     """‖WM̄ᵀ/‖WM̄ᵀ‖_F − C_K/√(K−1)‖_F, uncentred means (hong2025 (3.3))."""
-    with in_double(summary.means):
-        return gram_distance(matching_weight(summary, weight), summary.uncentred, "etf")
+    return gram_distance(matching_weight(summary, weight), summary.uncentred, "etf")
 
 
 @metric(
@@ -38,8 +37,7 @@ def nc3_alignment_centred(summary: ClassSummary, weight: Array | Frame) -> float
 
     Moving all features by one vector changes `nc3_alignment` but not this.
     """
-    with in_double(summary.means):
-        return gram_distance(matching_weight(summary, weight), summary.centred, "etf")
+    return gram_distance(matching_weight(summary, weight), summary.centred, "etf")
 
 
 @metric(
@@ -53,8 +51,7 @@ def nc3_duality(summary: ClassSummary, weight: Array | Frame) -> float:
     min2025 states it of the projected means C_K M̄, which are the centred ones;
     `nc3_projected_directions` leaves the lengths of the means out.
     """
-    with in_double(summary.means):
-        return _frobenius_distance(matching_weight(summary, weight), summary.centred)
+    return _frobenius_distance(matching_weight(summary, weight), summary.centred)
 
 
 @metric(
@@ -70,20 +67,19 @@ def nc3_projected_directions(summary: ClassSummary, weight: Array | Frame) -> fl
     to W by s_k = ⟨C_K e_k, Wφ_k⟩/(1 − 1/K), which is exact for an orthogonal frame; negative
     ones are 0.
     """
-    with in_double(summary.means):
-        rows = matching_weight(summary, weight)
-        units = unit_frame(summary.uncentred)
-        rows.require_classes()
-        rows.require_nonzero()
-        xp = array_namespace(units.array)
-        own = xp.concat([row_dots(rows.rows(t), units.rows(t)) for t in rows.tiles()])
-        average = xp.concat([xp.matmul(units.rows(t), rows.sum / rows.count) for t in rows.tiles()])
-        masses = (own - average) / (1 - 1 / rows.count)
-        masses = xp.where(masses > 0, masses, xp.zeros_like(masses))
-        scaled = units.all() * masses[:, None]
-        centre = xp.sum(scaled, axis=0) / rows.count
-        target = Frame(scaled, centre, "projected unit means", units.classes)
-        return _frobenius_distance(rows, target)
+    rows = matching_weight(summary, weight)
+    units = unit_frame(summary.uncentred)
+    rows.require_classes()
+    rows.require_nonzero()
+    xp = array_namespace(units.array)
+    own = xp.concat([row_dots(rows.rows(t), units.rows(t)) for t in rows.tiles()])
+    average = xp.concat([xp.matmul(units.rows(t), rows.sum / rows.count) for t in rows.tiles()])
+    masses = (own - average) / (1 - 1 / rows.count)
+    masses = xp.where(masses > 0, masses, xp.zeros_like(masses))
+    scaled = units.all() * masses[:, None]
+    centre = xp.sum(scaled, axis=0) / rows.count
+    target = Frame(scaled, centre, "projected unit means", units.classes)
+    return _frobenius_distance(rows, target)
 
 
 @metric(
@@ -93,17 +89,16 @@ def nc3_projected_directions(summary: ClassSummary, weight: Array | Frame) -> fl
 )
 def nc3_average(summary: ClassSummary, weight: Array | Frame) -> float:
     """avg_k ‖unit(μ_k − μ_G) − unit(w_k)‖ (ji2022 §4)."""
-    with in_double(summary.means):
-        rows, means = matching_weight(summary, weight), summary.centred
-        rows.require_directions()
-        means.require_directions()
-        xp = array_namespace(summary.means)
-        total = 0.0
-        for tile in means.tiles():
-            apart = means.rows(tile) / means.norms[tile][:, None]
-            apart = apart - rows.rows(tile) / rows.norms[tile][:, None]
-            total += scalar(xp.sum(xp.linalg.vector_norm(apart, axis=1)))
-        return total / means.count
+    rows, means = matching_weight(summary, weight), summary.centred
+    rows.require_directions()
+    means.require_directions()
+    xp = array_namespace(summary.means)
+    total = 0.0
+    for tile in means.tiles():
+        apart = means.rows(tile) / means.norms[tile][:, None]
+        apart = apart - rows.rows(tile) / rows.norms[tile][:, None]
+        total += scalar(xp.sum(xp.linalg.vector_norm(apart, axis=1)))
+    return total / means.count
 
 
 @metric(
@@ -127,17 +122,17 @@ def nc3_uniform(summary: ClassSummary, weight: Array | Frame) -> float:
     return float(class_cosines(summary, weight).std())
 
 
+@float64_inside
 def class_cosines(summary: ClassSummary, weight: Array | Frame) -> np.ndarray:
     """cos(w_k, μ_k − μ_G) for every class with samples."""
-    with in_double(summary.means):
-        rows, means = matching_weight(summary, weight), summary.centred
-        rows.require_directions()
-        means.require_directions()
-        cosines = [
-            to_numpy(row_dots(rows.rows(t), means.rows(t)) / (rows.norms[t] * means.norms[t]))
-            for t in means.tiles()
-        ]
-        return np.clip(np.concatenate(cosines), -1.0, 1.0)
+    rows, means = matching_weight(summary, weight), summary.centred
+    rows.require_directions()
+    means.require_directions()
+    cosines = [
+        to_numpy(row_dots(rows.rows(t), means.rows(t)) / (rows.norms[t] * means.norms[t]))
+        for t in means.tiles()
+    ]
+    return np.clip(np.concatenate(cosines), -1.0, 1.0)
 
 
 @metric("largest angle between the spaces of W and means, radians; 0: same space", needs="both")
@@ -147,20 +142,19 @@ def nc3_principal_angle(summary: ClassSummary, weight: Array | Frame) -> float:
     From sines where small and cosines where large. When the ranks differ, the angle is the largest
     between the smaller space and the larger one.
     """
-    with in_double(summary.means):
-        rows, means = matching_weight(summary, weight), summary.centred
-        rows.require_nonzero()
-        means.require_nonzero()
-        centred_rows = Frame(rows.array, rows.sum / rows.count, rows.name, rows.classes)
-        xp = array_namespace(summary.means)
-        first, second = _row_space(centred_rows), _row_space(means)
-        if first.shape[1] < second.shape[1]:
-            first, second = second, first
-        cosines = xp.matmul(first.T, second)
-        apart = second - xp.matmul(first, cosines)
-        sine = min(1.0, scalar(xp.max(xp.linalg.svdvals(apart))))
-        cosine = min(1.0, scalar(xp.min(xp.linalg.svdvals(cosines))))
-        return float(np.arctan2(sine, cosine))
+    rows, means = matching_weight(summary, weight), summary.centred
+    rows.require_nonzero()
+    means.require_nonzero()
+    centred_rows = Frame(rows.array, rows.sum / rows.count, rows.name, rows.classes)
+    xp = array_namespace(summary.means)
+    first, second = _row_space(centred_rows), _row_space(means)
+    if first.shape[1] < second.shape[1]:
+        first, second = second, first
+    cosines = xp.matmul(first.T, second)
+    apart = second - xp.matmul(first, cosines)
+    sine = min(1.0, scalar(xp.max(xp.linalg.svdvals(apart))))
+    cosine = min(1.0, scalar(xp.min(xp.linalg.svdvals(cosines))))
+    return float(np.arctan2(sine, cosine))
 
 
 @metric(
@@ -172,13 +166,12 @@ def nc3_centre_logits(
     summary: ClassSummary, weight: Array | Frame, bias: Array | None = None
 ) -> float:
     """‖Wμ_G + b‖₂, the logits of the centre: 0 when the bias undoes the centre (Zhu 2021)."""
-    with in_double(summary.means):
-        xp = array_namespace(summary.means)
-        offset = summary.occupied_rows(check_bias(summary, bias))
-        rows = matching_weight(summary, weight)
-        parts = [xp.matmul(rows.rows(tile), summary.global_mean) for tile in rows.tiles()]
-        logits = to_numpy(xp.concat(parts) + offset)
-        return float(np.linalg.norm(logits))
+    xp = array_namespace(summary.means)
+    offset = summary.occupied_rows(check_bias(summary, bias))
+    rows = matching_weight(summary, weight)
+    parts = [xp.matmul(rows.rows(tile), summary.global_mean) for tile in rows.tiles()]
+    logits = to_numpy(xp.concat(parts) + offset)
+    return float(np.linalg.norm(logits))
 
 
 def _row_space(frame: Frame) -> Array:

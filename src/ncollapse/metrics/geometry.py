@@ -11,10 +11,10 @@ from dataclasses import replace
 import numpy as np
 from array_api_compat import array_namespace
 
-from ncollapse._arrays import in_double, to_numpy
+from ncollapse._arrays import to_numpy
 from ncollapse._checks import Array
 from ncollapse.metrics._frame import weight_rows
-from ncollapse.metrics.registry import metric
+from ncollapse.metrics.registry import float64_inside, metric
 from ncollapse.stats import ClassSummary, Frame, UndefinedMetricError, scalar
 
 
@@ -24,8 +24,7 @@ from ncollapse.stats import ClassSummary, Frame, UndefinedMetricError, scalar
 )
 def nc2_equinorm_means(summary: ClassSummary) -> float:
     """std_k/avg_k of ‖μ_k − μ_G‖, population standard deviation (papyan2020; ji2022 §4)."""
-    with in_double(summary.means):
-        return _equinorm(summary.centred)
+    return _equinorm(summary.centred)
 
 
 @metric(
@@ -35,9 +34,7 @@ def nc2_equinorm_means(summary: ClassSummary) -> float:
 )
 def nc2_equinorm_weight(weight: Array | Frame) -> float:
     """std_k/avg_k of ‖w_k‖, population standard deviation (papyan2020; ji2022 §4)."""
-    frame = weight_rows(weight)
-    with in_double(frame.array):
-        return _equinorm(frame)
+    return _equinorm(weight_rows(weight))
 
 
 @metric(
@@ -48,8 +45,7 @@ def nc2_equiangular_means(summary: ClassSummary) -> float:
     """avg_{k≠l} |cos(μ_k − μ_G, μ_l − μ_G) + 1/(K−1)|, the modulus inside (papyan2020; ji2022
     §4).
     """
-    with in_double(summary.means):
-        return summary.centred.cosines.deviation
+    return summary.centred.cosines.deviation
 
 
 @metric(
@@ -59,9 +55,7 @@ def nc2_equiangular_means(summary: ClassSummary) -> float:
 )
 def nc2_equiangular_weight(weight: Array | Frame) -> float:
     """avg_{k≠l} |cos(w_k, w_l) + 1/(K−1)|, the modulus inside (papyan2020; ji2022 §4)."""
-    frame = weight_rows(weight)
-    with in_double(frame.array):
-        return frame.cosines.deviation
+    return weight_rows(weight).cosines.deviation
 
 
 @metric("largest |cosine| between centred means; 1/(K-1) is the least", collapsed=None)
@@ -69,8 +63,7 @@ def nc2_coherence_means(summary: ClassSummary) -> float:
     """max_{k≠l} |cos(μ_k − μ_G, μ_l − μ_G)|; 1/(K−1) for a simplex ETF, never less (Welch's
     bound).
     """
-    with in_double(summary.means):
-        return summary.centred.cosines.coherence
+    return summary.centred.cosines.coherence
 
 
 @metric(
@@ -80,16 +73,14 @@ def nc2_coherence_means(summary: ClassSummary) -> float:
 )
 def nc2_coherence_weight(weight: Array | Frame) -> float:
     """max_{k≠l} |cos(w_k, w_l)|."""
-    frame = weight_rows(weight)
-    with in_double(frame.array):
-        return frame.cosines.coherence
+    return weight_rows(weight).cosines.coherence
 
 
+@float64_inside
 def closest_pair(summary: ClassSummary) -> tuple[tuple[int, int], float]:
     """The pair of class indices whose centred means have the largest cosine, and that cosine."""
-    with in_double(summary.means):
-        pairs = summary.centred.cosines
-        return pairs.closest, pairs.closest_cosine
+    pairs = summary.centred.cosines
+    return pairs.closest, pairs.closest_cosine
 
 
 @metric("smallest angle between centred means, radians; 0: two classes merged", collapsed=None)
@@ -102,29 +93,24 @@ def minority_collapse_angle(summary_or_weight: ClassSummary | Array | Frame) -> 
         frame = summary_or_weight.centred
     else:
         frame = weight_rows(summary_or_weight)
-    with in_double(frame.array):
-        closest = frame.cosines.closest
-        left, right = (frame.classes.index(k) for k in closest)
-        xp = array_namespace(frame.array)
-        a, b = (frame.rows(slice(k, k + 1)) / frame.norms[k] for k in (left, right))
-        apart, together = (scalar(xp.linalg.vector_norm(v)) for v in (a - b, a + b))
-        return 2 * float(np.arctan2(apart, together))
+    closest = frame.cosines.closest
+    left, right = (frame.classes.index(k) for k in closest)
+    xp = array_namespace(frame.array)
+    a, b = (frame.rows(slice(k, k + 1)) / frame.norms[k] for k in (left, right))
+    apart, together = (scalar(xp.linalg.vector_norm(v)) for v in (a - b, a + b))
+    return 2 * float(np.arctan2(apart, together))
 
 
 @metric("distance of centred means from a simplex ETF; 0: simplex")
 def nc2_etf_means(summary: ClassSummary) -> float:
     """‖G/‖G‖_F − C_K/√(K−1)‖_F, G the Gram matrix of the centred means (Zhu 2021)."""
-    with in_double(summary.means):
-        frame = summary.centred
-        return gram_distance(frame, frame, "etf")
+    return gram_distance(summary.centred, summary.centred, "etf")
 
 
 @metric("distance of uncentred means from a simplex ETF; 0: simplex")
 def nc2_etf_uncentred_means(summary: ClassSummary) -> float:
     """‖G/‖G‖_F − C_K/√(K−1)‖_F, G the Gram matrix of the uncentred means."""
-    with in_double(summary.means):
-        frame = summary.uncentred
-        return gram_distance(frame, frame, "etf")
+    return gram_distance(summary.uncentred, summary.uncentred, "etf")
 
 
 @metric(
@@ -135,8 +121,7 @@ def nc2_etf_uncentred_means(summary: ClassSummary) -> float:
 def nc2_etf_weight(weight: Array | Frame) -> float:
     """‖WWᵀ/‖WWᵀ‖_F − C_K/√(K−1)‖_F (Zhu 2021; hong2025 (3.3) ``NC_{2,W}``)."""
     frame = weight_rows(weight)
-    with in_double(frame.array):
-        return gram_distance(frame, frame, "etf")
+    return gram_distance(frame, frame, "etf")
 
 
 @metric(
@@ -146,17 +131,14 @@ def nc2_etf_weight(weight: Array | Frame) -> float:
 )
 def nc2_orthogonal_means(summary: ClassSummary) -> float:
     """‖G/‖G‖_F − I/√K‖_F, G the Gram matrix of the uncentred means (hong2025 (3.3) ``NC_{2,H̄}``)."""
-    with in_double(summary.means):
-        frame = summary.uncentred
-        return gram_distance(frame, frame, "orthogonal")
+    return gram_distance(summary.uncentred, summary.uncentred, "orthogonal")
 
 
 @metric("the same for their directions only; 0: orthogonal", collapsed=None, presets=("min2025",))
 def nc2_orthogonal_directions(summary: ClassSummary) -> float:
     """The same for the unit vectors μ_k/‖μ_k‖, whose lengths do not matter (min2025, claim 2)."""
-    with in_double(summary.means):
-        frame = unit_frame(summary.uncentred)
-        return gram_distance(frame, frame, "orthogonal")
+    frame = unit_frame(summary.uncentred)
+    return gram_distance(frame, frame, "orthogonal")
 
 
 @metric(
@@ -168,14 +150,13 @@ def nc2_negative_part(summary: ClassSummary) -> float:
     """‖min(Φ, 0)‖_F/‖Φ‖_F for the unit uncentred means Φ: 0 for a nonnegative frame (min2025,
     claim 2).
     """
-    with in_double(summary.means):
-        frame = unit_frame(summary.uncentred)
-        xp = array_namespace(frame.array)
-        total = 0.0
-        for tile in frame.tiles():
-            rows = frame.rows(tile)
-            total += scalar(xp.sum(xp.where(rows < 0, rows * rows, xp.zeros_like(rows))))
-        return total**0.5 / frame.frobenius
+    frame = unit_frame(summary.uncentred)
+    xp = array_namespace(frame.array)
+    total = 0.0
+    for tile in frame.tiles():
+        rows = frame.rows(tile)
+        total += scalar(xp.sum(xp.where(rows < 0, rows * rows, xp.zeros_like(rows))))
+    return total**0.5 / frame.frobenius
 
 
 @metric("distance of centred means to the nearest simplex ETF; 0: simplex")
@@ -185,13 +166,12 @@ def nc2_nearest_etf_means(summary: ClassSummary) -> float:
     By the polar decomposition this is √Σ_i (σ_i/‖M‖_F − 1/√(K−1))² over the K−1 largest singular
     values. For D < K − 1 no simplex ETF fits in R^D, and the distance is to those of R^{K−1}.
     """
-    with in_double(summary.means):
-        frame = summary.centred
-        frame.require_classes()
-        singular = singular_values(frame)[: frame.count - 1] / frame.frobenius
-        target = 1 / (frame.count - 1) ** 0.5
-        missing = frame.count - 1 - len(singular)
-        return float(np.sqrt(np.sum((singular - target) ** 2) + missing * target**2))
+    frame = summary.centred
+    frame.require_classes()
+    singular = singular_values(frame)[: frame.count - 1] / frame.frobenius
+    target = 1 / (frame.count - 1) ** 0.5
+    missing = frame.count - 1 - len(singular)
+    return float(np.sqrt(np.sum((singular - target) ** 2) + missing * target**2))
 
 
 @metric(
@@ -205,15 +185,13 @@ def gnc2_log(summary: ClassSummary) -> float:
     −½ log(2K/(K−1)) for a simplex ETF, the least value when K ≤ D + 1. Undefined when two
     directions coincide.
     """
-    with in_double(summary.means):
-        return _finite_log(summary.centred)[0]
+    return _finite_log(summary.centred)[0]
 
 
 @metric("spread of the log kernel over pairs; 0: all pairs equally far", presets=("wu2024",))
 def gnc2_log_spread(summary: ClassSummary) -> float:
     """Standard deviation over pairs of log 1/‖u_k − u_l‖: 0 for a simplex ETF (wu2024, GNC2)."""
-    with in_double(summary.means):
-        return _finite_log(summary.centred)[1]
+    return _finite_log(summary.centred)[1]
 
 
 @metric(
@@ -223,18 +201,16 @@ def gnc2_log_spread(summary: ClassSummary) -> float:
 )
 def gnc2_distance(summary: ClassSummary) -> float:
     """avg_{k≠l} ‖u_k − u_l‖, the distance kernel with its sign turned (Liu 2023)."""
-    with in_double(summary.means):
-        return summary.centred.distances.distance_mean
+    return summary.centred.distances.distance_mean
 
 
 @metric("relative spread of those distances; 0: all pairs equally far", presets=("wu2024",))
 def gnc2_distance_spread(summary: ClassSummary) -> float:
     """std/avg over pairs of ‖u_k − u_l‖: 0 for a simplex ETF."""
-    with in_double(summary.means):
-        pairs = summary.centred.distances
-        if not pairs.distance_mean > 0:
-            raise UndefinedMetricError("centred class means: all directions coincide")
-        return pairs.distance_std / pairs.distance_mean
+    pairs = summary.centred.distances
+    if not pairs.distance_mean > 0:
+        raise UndefinedMetricError("centred class means: all directions coincide")
+    return pairs.distance_std / pairs.distance_mean
 
 
 @metric("Riesz-kernel energy on the scale of gnc2_log; least when spread evenly", collapsed=None)
@@ -244,8 +220,7 @@ def gnc2_riesz(summary: ClassSummary, exponent: float = 1.0) -> float:
     s → 0 gives `gnc2_log`; s = D − 2 is the Coulomb kernel and does not overflow here.
     Undefined when two directions coincide and s > 0.
     """
-    with in_double(summary.means):
-        return _riesz_energy(summary.centred, exponent)
+    return _riesz_energy(summary.centred, exponent)
 
 
 def singular_values(frame: Frame) -> np.ndarray:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, Literal, TypeVar
 
+from ncollapse._arrays import in_double
+
 Needs = Literal["summary", "weight", "both", "bias", "samples", "decisions"]
-Function = TypeVar("Function", bound=Callable[..., float])
+Function = TypeVar("Function", bound=Callable[..., Any])
 NEEDS = {
     "summary": "—",
     "weight": "W",
@@ -53,6 +56,18 @@ METRICS: dict[str, Metric] = {}
 PRESETS: dict[str, tuple[str, ...]] = {}
 
 
+def float64_inside(function: Function) -> Function:
+    """``function`` within `in_double` of its arguments: summaries, `Frame`s and arrays."""
+
+    @wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        given = (*arguments, *options.values())
+        with in_double(*(getattr(x, "means", getattr(x, "array", x)) for x in given)):
+            return function(*arguments, **options)
+
+    return call  # pyright: ignore[reportReturnType]
+
+
 def metric(
     reading: str,
     *,
@@ -60,9 +75,12 @@ def metric(
     collapsed: float | None = 0.0,
     presets: tuple[str, ...] = (),
 ) -> Callable[[Function], Function]:
-    """Declare the decorated function a `Metric` under its own name, and part of ``presets``."""
+    """Declare the decorated function a `Metric` under its own name, and part of ``presets``; it
+    computes in float64 (`float64_inside`).
+    """
 
     def declare(function: Function) -> Function:
+        function = float64_inside(function)
         name: Any = function.__name__
         METRICS[name] = Metric(name, function, needs, reading, collapsed)
         for preset in (*presets, "all"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import array_namespace
 
-from ncollapse._arrays import in_double, to_numpy
+from ncollapse._arrays import to_numpy
 from ncollapse.metrics.geometry import singular_values
 from ncollapse.metrics.registry import metric
 from ncollapse.metrics.variability import total_factor, weighted_means
@@ -42,10 +42,9 @@ def nuclear_rank_means(summary: ClassSummary) -> float:
 @metric("number of nonzero singular values of the centred means; at most K-1", collapsed=None)
 def numerical_rank_means(summary: ClassSummary) -> float:
     """Singular values of the centred means above max(K, D)·eps of the largest, in float64."""
-    with in_double(summary.means):
-        frame = summary.centred
-        singular = singular_values(frame)
-        size = max(frame.count, frame.dim)
+    frame = summary.centred
+    singular = singular_values(frame)
+    size = max(frame.count, frame.dim)
     # From a Gram matrix (K > D) singular values are known to √eps only.
     eps = np.finfo(np.float64).eps
     tolerance = size * eps if frame.count <= frame.dim else (size * eps) ** 0.5
@@ -65,20 +64,18 @@ def stable_rank_features(summary: ClassSummary) -> float:
 
 
 def _means(summary: ClassSummary) -> np.ndarray:
-    with in_double(summary.means):
-        return singular_values(summary.centred)
+    return singular_values(summary.centred)
 
 
 def _features(summary: ClassSummary) -> np.ndarray:
     """Singular values of the centred features over √N."""
-    with in_double(summary.means):
-        xp = array_namespace(summary.means)
-        factor = total_factor(summary)
-        if factor is not None:
-            total = xp.matmul(factor, factor.T)
-        else:
-            total = summary.within_scatter + weighted_means(summary).feature_gram
-        values = to_numpy(xp.linalg.eigvalsh(total))[::-1]
+    xp = array_namespace(summary.means)
+    factor = total_factor(summary)
+    if factor is not None:
+        total = xp.matmul(factor, factor.T)
+    else:
+        total = summary.within_scatter + weighted_means(summary).feature_gram
+    values = to_numpy(xp.linalg.eigvalsh(total))[::-1]
     if not values.max() > 0:
         raise UndefinedMetricError("all samples coincide")
     return np.sqrt(np.maximum(values, 0.0))

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from array_api_compat import array_namespace
 
-from ncollapse._arrays import double, in_double, to_numpy
+from ncollapse._arrays import double, to_numpy
 from ncollapse._checks import Array, check_positive
 from ncollapse.metrics._frame import check_bias, matching_weight
+from ncollapse.metrics.registry import float64_inside
 from ncollapse.stats import ClassSummary, Frame, UndefinedMetricError, scalar
 
 
@@ -36,6 +37,7 @@ class SquaredLossSplit:
         }
 
 
+@float64_inside
 def squared_loss_split(
     summary: ClassSummary,
     weight: Array | Frame,
@@ -50,13 +52,12 @@ def squared_loss_split(
     L_NC2/3 = ½ Σ_k (n_k/N) ‖W̄_LS μ̄_k − e_k‖². ``decay`` is λ > 0.
     """
     check_positive("decay", decay)
-    with in_double(summary.means):
-        if len(summary.occupied) < summary.num_classes:
-            raise UndefinedMetricError("every class must have samples")
-        rows = to_numpy(double(matching_weight(summary, weight).array))
-        offset = to_numpy(check_bias(summary, bias))
-        means, within = to_numpy(summary.means), to_numpy(summary.within_scatter)
-        share = to_numpy(summary.counts) / summary.num_samples
+    if len(summary.occupied) < summary.num_classes:
+        raise UndefinedMetricError("every class must have samples")
+    rows = to_numpy(double(matching_weight(summary, weight).array))
+    offset = to_numpy(check_bias(summary, bias))
+    means, within = to_numpy(summary.means), to_numpy(summary.within_scatter)
+    share = to_numpy(summary.counts) / summary.num_samples
     dim = summary.num_features
     extended = np.hstack([means, np.ones((len(means), 1))])
     inner = np.zeros((dim + 1, dim + 1))
@@ -73,16 +74,16 @@ def squared_loss_split(
     return SquaredLossSplit(nc1 + nc23 + perpendicular, nc1, nc23, perpendicular)
 
 
+@float64_inside
 def squared_loss(summary: ClassSummary, weight: Array | Frame, bias: Array | None = None) -> float:
     """½ avg_i ‖Wh_i + b − e_{y_i}‖² from class means and Σ_W alone, for any class sizes."""
-    with in_double(summary.means):
-        xp = array_namespace(summary.means)
-        rows = matching_weight(summary, weight)
-        offset = summary.occupied_rows(check_bias(summary, bias))
-        share = double(summary.occupied_rows(summary.counts)) / summary.num_samples
-        matrix = rows.all()
-        logits = xp.matmul(summary.occupied_means, matrix.T) + offset[None, :]
-        logits = logits - xp.eye(rows.count, dtype=logits.dtype)
-        at_means = scalar(xp.sum(share * xp.sum(logits * logits, axis=1)))
-        around = scalar(xp.sum(summary.within.quadratic(matrix.T)))
-        return 0.5 * (at_means + around)
+    xp = array_namespace(summary.means)
+    rows = matching_weight(summary, weight)
+    offset = summary.occupied_rows(check_bias(summary, bias))
+    share = double(summary.occupied_rows(summary.counts)) / summary.num_samples
+    matrix = rows.all()
+    logits = xp.matmul(summary.occupied_means, matrix.T) + offset[None, :]
+    logits = logits - xp.eye(rows.count, dtype=logits.dtype)
+    at_means = scalar(xp.sum(share * xp.sum(logits * logits, axis=1)))
+    around = scalar(xp.sum(summary.within.quadratic(matrix.T)))
+    return 0.5 * (at_means + around)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import array_namespace
 
-from ncollapse._arrays import in_double, to_numpy
+from ncollapse._arrays import to_numpy
 from ncollapse._checks import Array
 from ncollapse.metrics._frame import check_bias, matching_weight
 from ncollapse.metrics.registry import metric
@@ -21,19 +21,18 @@ from ncollapse.stats import ClassSummary, Frame, UndefinedMetricError, scalar
 )
 def snc1(summary: ClassSummary, weight: Array | Frame) -> float:
     """‖WWᵀ − √n (I − J/K)‖_F, n samples in every class (mixon2022 (SNC1))."""
-    with in_double(summary.means):
-        size = _class_size(summary)
-        rows = matching_weight(summary, weight)
-        xp = array_namespace(summary.means)
-        total = 0.0
-        for left in rows.tiles():
-            for right in rows.tiles():
-                gram = to_numpy(xp.matmul(rows.rows(left), rows.rows(right).T)).copy()
-                gram += size**0.5 / rows.count
-                if left == right:
-                    gram[np.diag_indices_from(gram)] -= size**0.5
-                total += float(np.sum(gram**2))
-        return total**0.5
+    size = _class_size(summary)
+    rows = matching_weight(summary, weight)
+    xp = array_namespace(summary.means)
+    total = 0.0
+    for left in rows.tiles():
+        for right in rows.tiles():
+            gram = to_numpy(xp.matmul(rows.rows(left), rows.rows(right).T)).copy()
+            gram += size**0.5 / rows.count
+            if left == right:
+                gram[np.diag_indices_from(gram)] -= size**0.5
+            total += float(np.sum(gram**2))
+    return total**0.5
 
 
 @metric(
@@ -47,18 +46,17 @@ def snc2(summary: ClassSummary, weight: Array | Frame) -> float:
 
     One pass is enough: ‖H − …‖² = N Tr Σ_W + n Σ_k ‖μ_k − w_k/√n‖², ‖H‖² = N Tr Σ_W + n Σ_k ‖μ_k‖².
     """
-    with in_double(summary.means):
-        size = _class_size(summary)
-        rows, means = matching_weight(summary, weight), summary.uncentred
-        xp = array_namespace(summary.means)
-        within = within_trace(summary) * rows.count
-        whole = within + means.frobenius**2
-        if not whole > 0:
-            raise UndefinedMetricError("all features are zero")
-        apart = within
-        for tile in rows.tiles():
-            apart += scalar(xp.sum((means.rows(tile) - rows.rows(tile) / size**0.5) ** 2))
-        return (apart / whole) ** 0.5
+    size = _class_size(summary)
+    rows, means = matching_weight(summary, weight), summary.uncentred
+    xp = array_namespace(summary.means)
+    within = within_trace(summary) * rows.count
+    whole = within + means.frobenius**2
+    if not whole > 0:
+        raise UndefinedMetricError("all features are zero")
+    apart = within
+    for tile in rows.tiles():
+        apart += scalar(xp.sum((means.rows(tile) - rows.rows(tile) / size**0.5) ** 2))
+    return (apart / whole) ** 0.5
 
 
 @metric(
@@ -69,9 +67,8 @@ def snc2(summary: ClassSummary, weight: Array | Frame) -> float:
 )
 def snc3(summary: ClassSummary, weight: Array | Frame, bias: Array | None = None) -> float:
     """‖b − 1/K‖₂ (mixon2022 (SNC3)); without a bias b is zero."""
-    with in_double(summary.means):
-        matching_weight(summary, weight)
-        return float(np.linalg.norm(to_numpy(check_bias(summary, bias)) - 1 / summary.num_classes))
+    matching_weight(summary, weight)
+    return float(np.linalg.norm(to_numpy(check_bias(summary, bias)) - 1 / summary.num_classes))
 
 
 def _class_size(summary: ClassSummary) -> int:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from ncollapse._arrays import double, in_double, to_numpy
+from ncollapse._arrays import double, to_numpy
 from ncollapse._checks import Array
-from ncollapse.metrics.registry import metric
+from ncollapse.metrics.registry import float64_inside, metric
 from ncollapse.stats import ClassSummary, Frame, Scatter, UndefinedMetricError, scalar
 
 RANK_TOLERANCE = 4 * np.finfo(np.float64).eps
@@ -33,8 +33,7 @@ def nc1_pinv(summary: ClassSummary) -> float:
 
     Undefined when all class means coincide (one class included).
     """
-    with in_double(summary.means):
-        return _trace_ratio(summary, summary.centred)
+    return _trace_ratio(summary, summary.centred)
 
 
 @metric("nc1_pinv with classes weighted by size; 0 is collapse")
@@ -43,9 +42,8 @@ def nc1_weighted(summary: ClassSummary) -> float:
 
     Equal to `nc1_pinv` for equal class sizes. Undefined as there.
     """
-    with in_double(summary.means):
-        frame = weighted_means(summary)
-        return _trace_ratio(summary, frame) / frame.count
+    frame = weighted_means(summary)
+    return _trace_ratio(summary, frame) / frame.count
 
 
 @metric("He-Su separation; its logarithm falls evenly from layer to layer")
@@ -54,8 +52,7 @@ def separation(summary: ClassSummary) -> float:
 
     Their law: log D falls by about the same amount from layer to layer.
     """
-    with in_double(summary.means):
-        return _trace_ratio(summary, weighted_means(summary))
+    return _trace_ratio(summary, weighted_means(summary))
 
 
 @metric("ratio of the traces of the scatters; 0 is collapse", presets=("mixon2022", "min2025"))
@@ -63,10 +60,9 @@ def nc1_quotient(summary: ClassSummary) -> float:
     """Tr Σ_W / Tr Σ_B (Tirer, Huang and Niles-Weed 2023). Undefined when all class means
     coincide.
     """
-    with in_double(summary.means):
-        frame = summary.centred
-        frame.require_nonzero()
-        return within_trace(summary) * frame.count / frame.frobenius**2
+    frame = summary.centred
+    frame.require_nonzero()
+    return within_trace(summary) * frame.count / frame.frobenius**2
 
 
 @metric("share of all variance that is within classes; 0 is collapse, 1 none between")
@@ -76,12 +72,11 @@ def nc1_total(summary: ClassSummary) -> float:
 
     Undefined when all samples coincide.
     """
-    with in_double(summary.means):
-        within = within_trace(summary)
-        total = within + weighted_means(summary).frobenius ** 2
-        if not total > 0:
-            raise UndefinedMetricError("all samples coincide")
-        return within / total
+    within = within_trace(summary)
+    total = within + weighted_means(summary).frobenius ** 2
+    if not total > 0:
+        raise UndefinedMetricError("all samples coincide")
+    return within / total
 
 
 @metric(
@@ -96,28 +91,28 @@ def cdnv(summary: ClassSummary) -> float:
     return cdnv_pairs(summary)[0]
 
 
+@float64_inside
 def cdnv_pairs(summary: ClassSummary) -> tuple[float, tuple[int, int], float]:
     """The average of `cdnv`, the pair of class indices with the largest value, and that value."""
-    with in_double(summary.means):
-        frame = summary.centred
-        frame.require_classes()
-        variances = summary.occupied_rows(summary.class_variances)
-        xp = array_namespace(variances)
-        total, worst, pair = 0.0, -1.0, (0, 1)
-        for squares, mask, left, right in frame.squared_distances():
-            if bool(xp.any((squares <= 0) & (mask > 0))):
-                i, j = np.argwhere(to_numpy((squares <= 0) & (mask > 0)))[0]
-                names = frame.classes[left.start + i], frame.classes[right.start + j]
-                raise UndefinedMetricError(f"the means of class indices {names} coincide")
-            both = variances[left][:, None] + variances[right][None, :]
-            ratio = mask * both / (2 * xp.where(mask > 0, squares, xp.ones_like(squares)))
-            total += scalar(xp.sum(ratio))
-            shown = xp.where(mask > 0, ratio, xp.full_like(ratio, -1.0))
-            i, j = divmod(int(xp.argmax(xp.reshape(shown, (-1,)))), ratio.shape[1])
-            if scalar(shown[i, j]) > worst:
-                worst = scalar(shown[i, j])
-                pair = frame.classes[left.start + i], frame.classes[right.start + j]
-        return total / (frame.count * (frame.count - 1) / 2), pair, worst
+    frame = summary.centred
+    frame.require_classes()
+    variances = summary.occupied_rows(summary.class_variances)
+    xp = array_namespace(variances)
+    total, worst, pair = 0.0, -1.0, (0, 1)
+    for squares, mask, left, right in frame.squared_distances():
+        if bool(xp.any((squares <= 0) & (mask > 0))):
+            i, j = np.argwhere(to_numpy((squares <= 0) & (mask > 0)))[0]
+            names = frame.classes[left.start + i], frame.classes[right.start + j]
+            raise UndefinedMetricError(f"the means of class indices {names} coincide")
+        both = variances[left][:, None] + variances[right][None, :]
+        ratio = mask * both / (2 * xp.where(mask > 0, squares, xp.ones_like(squares)))
+        total += scalar(xp.sum(ratio))
+        shown = xp.where(mask > 0, ratio, xp.full_like(ratio, -1.0))
+        i, j = divmod(int(xp.argmax(xp.reshape(shown, (-1,)))), ratio.shape[1])
+        if scalar(shown[i, j]) > worst:
+            worst = scalar(shown[i, j])
+            pair = frame.classes[left.start + i], frame.classes[right.start + j]
+    return total / (frame.count * (frame.count - 1) / 2), pair, worst
 
 
 @metric("share of between-class directions blurred by samples; 0 is collapse, 1 no structure")
@@ -127,25 +122,24 @@ def vci(summary: ClassSummary) -> float:
     Σ_T = Σ_W + Σ_B', both weighted by class size. Values below about 1e-13 are rounding.
     Undefined when all class means coincide.
     """
-    with in_double(summary.means):
-        frame = weighted_means(summary)
-        frame.require_nonzero()
-        xp = array_namespace(summary.means)
-        factor = total_factor(summary)
-        if factor is not None:
-            # Of the rows T of Σ_T = TᵀT those of Σ_B' are the last, and Tr(Σ_T† Σ_B') is the trace
-            # of these rows' block of TT†.
-            values, left = xp.linalg.eigh(xp.matmul(factor, factor.T))
-            kept = _positive(to_numpy(values), frame.dim)
-            share = to_numpy(xp.sum(left[-frame.count :, :] ** 2, axis=0))
-            return max(0.0, 1.0 - float(np.sum(share[kept])) / _rank(frame))
-        between = frame.feature_gram
-        rank = int(np.sum(_positive(to_numpy(xp.linalg.eigvalsh(between)), frame.dim)))
-        values, vectors = xp.linalg.eigh(summary.within_scatter + between)
+    frame = weighted_means(summary)
+    frame.require_nonzero()
+    xp = array_namespace(summary.means)
+    factor = total_factor(summary)
+    if factor is not None:
+        # Of the rows T of Σ_T = TᵀT those of Σ_B' are the last, and Tr(Σ_T† Σ_B') is the trace
+        # of these rows' block of TT†.
+        values, left = xp.linalg.eigh(xp.matmul(factor, factor.T))
         kept = _positive(to_numpy(values), frame.dim)
-        share = to_numpy(xp.sum(vectors * xp.matmul(between, vectors), axis=0))
-        explained = float(np.sum(share[kept] / to_numpy(values)[kept]))
-        return max(0.0, 1.0 - explained / rank)
+        share = to_numpy(xp.sum(left[-frame.count :, :] ** 2, axis=0))
+        return max(0.0, 1.0 - float(np.sum(share[kept])) / _rank(frame))
+    between = frame.feature_gram
+    rank = int(np.sum(_positive(to_numpy(xp.linalg.eigvalsh(between)), frame.dim)))
+    values, vectors = xp.linalg.eigh(summary.within_scatter + between)
+    kept = _positive(to_numpy(values), frame.dim)
+    share = to_numpy(xp.sum(vectors * xp.matmul(between, vectors), axis=0))
+    explained = float(np.sum(share[kept] / to_numpy(values)[kept]))
+    return max(0.0, 1.0 - explained / rank)
 
 
 @metric("1 - cosine to the own class mean; 0: each class lies on one ray", presets=("min2025",))
@@ -155,34 +149,32 @@ def directional_collapse(summary: ClassSummary) -> float:
     A zero feature has no direction and counts with cosine 0, so with 1; `ClassSummary.zero_counts`
     says how many there are. Undefined when a class mean is zero.
     """
-    with in_double(summary.means):
-        xp = array_namespace(summary.means)
-        zero = (summary.counts > 0) & ~xp.any(summary.means != 0, axis=1)
-        if bool(xp.any(zero)):
-            k = int(np.argmax(to_numpy(zero)))
-            raise UndefinedMetricError(f"the mean of class index {k} is zero and has no direction")
-        share = double(summary.counts) / summary.num_samples
-        return scalar(xp.sum(share * summary.class_directional))
+    xp = array_namespace(summary.means)
+    zero = (summary.counts > 0) & ~xp.any(summary.means != 0, axis=1)
+    if bool(xp.any(zero)):
+        k = int(np.argmax(to_numpy(zero)))
+        raise UndefinedMetricError(f"the mean of class index {k} is zero and has no direction")
+    share = double(summary.counts) / summary.num_samples
+    return scalar(xp.sum(share * summary.class_directional))
 
 
+@float64_inside
 def least_collapsed_class(summary: ClassSummary) -> int:
     """Class index with the largest variance v_k (1/n_k Σ‖h − μ_k‖²)."""
-    with in_double(summary.means):
-        return int(np.argmax(to_numpy(summary.class_variances)))
+    return int(np.argmax(to_numpy(summary.class_variances)))
 
 
 def weighted_means(summary: ClassSummary) -> Frame:
     """√(n_k/N) (μ_k − μ̄) of the classes with samples, μ̄ the mean of all samples."""
-    with in_double(summary.means):
-        xp = array_namespace(summary.means)
-        share = double(summary.occupied_rows(summary.counts)) / summary.num_samples
-        return Frame(
-            summary.occupied_means,
-            xp.matmul(share, summary.occupied_means),
-            "class means about the mean of all samples",
-            _classes(summary),
-            xp.sqrt(share),
-        )
+    xp = array_namespace(summary.means)
+    share = double(summary.occupied_rows(summary.counts)) / summary.num_samples
+    return Frame(
+        summary.occupied_means,
+        xp.matmul(share, summary.occupied_means),
+        "class means about the mean of all samples",
+        _classes(summary),
+        xp.sqrt(share),
+    )
 
 
 def total_factor(summary: ClassSummary) -> Array | None:
@@ -243,16 +235,16 @@ def _positive(values: np.ndarray, size: int) -> np.ndarray:
     return values > RANK_TOLERANCE * size * values.max()
 
 
+@float64_inside
 def breakdown(summary: ClassSummary) -> list[dict[str, Any]]:
     """Per class with samples: label, samples, variance, directional variation, norm of the
     centred mean.
     """
-    with in_double(summary.means):
-        norms = to_numpy(summary.centred.norms)
-        columns = [
-            to_numpy(array)
-            for array in (summary.counts, summary.class_variances, summary.class_directional)
-        ]
+    norms = to_numpy(summary.centred.norms)
+    columns = [
+        to_numpy(array)
+        for array in (summary.counts, summary.class_variances, summary.class_directional)
+    ]
     return [
         {
             "class": summary.classes[k],

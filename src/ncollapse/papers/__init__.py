@@ -11,6 +11,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from ncollapse.claims import Claim, Ledger, Statement
 from ncollapse.papers._experiment import Experiment, Reproduction, Result, experiment
@@ -125,12 +126,13 @@ def reproduce(
     scale: str = "quick",
     out: str | Path | None = None,
     scheduler: str | None = None,
+    **options: Any,
 ) -> Reproduction:
-    """Run the experiment called ``name``: see `Experiment.run`.
+    """Run the experiment called ``name``: see `Experiment.run`, which takes the same ``options``.
 
     Raises ``ValueError`` naming the known experiments when there is none of that name.
     """
     known = experiments()
     if name not in known:
         raise ValueError(f"name must be one of {', '.join(known)}, but it is {name!r}")
-    return known[name].run(scale, out, scheduler)
+    return known[name].run(scale, out, scheduler, **options)

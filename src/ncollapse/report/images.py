@@ -34,6 +34,11 @@ def save_figure(path: Path, size: tuple[float, float], draw: Draw) -> Path:
     return path
 
 
+def shown_width(png: bytes) -> int:
+    """CSS pixels that a PNG of `save_figure` is shown at."""
+    return round(int.from_bytes(png[16:20], "big") / _DOTS_PER_INCH * _SHOWN_PER_INCH)
+
+
 def _png(draw: Draw, size: tuple[float, float], name: Theme) -> bytes:
     with theme(name):
         figure = require("matplotlib.figure").Figure(figsize=size)

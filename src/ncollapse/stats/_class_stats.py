@@ -10,13 +10,10 @@ from array_api_compat import array_namespace, device
 
 from ncollapse._arrays import (
     add_at,
-    add_gram,
-    add_rows,
-    class_sums,
-    double,
     host_view,
     in_double,
     like,
+    padded,
     set_rows,
     to_numpy,
     working,
@@ -24,22 +21,21 @@ from ncollapse._arrays import (
 )
 from ncollapse._checks import Array, check_features, check_finite
 from ncollapse._labels import check_classes, class_indices, distinct, label_vector
+from ncollapse.stats._accumulate import add_apart, add_shifted
 from ncollapse.stats._finish import finish_summary
 from ncollapse.stats._merge import change_reference, moved_to_reference
 from ncollapse.stats._rows import (
     Rows,
     RowScalars,
+    check_reference,
     default_capacity,
     float64_scalars,
+    row_lengths,
     row_scalars,
     scale_exponent,
 )
 from ncollapse.stats._state import State
 from ncollapse.stats._summary import ClassSummary
-
-CANCELLED = 1e-3
-"""‖x − proj_c x‖²/‖x‖² below which ‖x‖² − ⟨x, c⟩²/‖c‖² is done in float64, as float32 leaves it
-four digits; and ‖h‖²/‖c‖², or its inverse, below which a row is summed apart from the others."""
 
 
 class ClassStats:
@@ -91,7 +87,9 @@ class ClassStats:
         self.num_features = int(num_features)
         self.per_class_scatter = bool(per_class_scatter)
         self._classes = None if classes is None else check_classes(classes, self.num_classes)
-        self._reference = None if reference is None else self._check_reference(reference)
+        if reference is not None:
+            check_reference(reference, (self.num_classes, self.num_features))
+        self._reference = reference
         self._buffer_rows = buffer_rows
         self._state: State | None = None
         self._rows: Rows | None = None
@@ -226,21 +224,6 @@ class ClassStats:
         with in_double(self._home):
             return like(array, self._home)
 
-    def _check_reference(self, reference: Array) -> Array:
-        check_features(reference, name="reference")
-        if tuple(reference.shape) != (self.num_classes, self.num_features):
-            raise ValueError(
-                f"reference must have shape ({self.num_classes}, {self.num_features}), "
-                f"but its shape is {tuple(reference.shape)}"
-            )
-        scale_exponent(reference, "reference")
-        zero = ~np.any(to_numpy(reference) != 0, axis=1)
-        if zero.any():
-            raise ValueError(
-                f"reference row {int(np.argmax(zero))} is zero, which has no direction"
-            )
-        return reference
-
     def _check_mergeable(self, other: ClassStats) -> None:
         if not isinstance(other, ClassStats):
             raise TypeError(f"other must be ClassStats, but it is {type(other).__name__}")
@@ -302,63 +285,57 @@ class ClassStats:
     def _meet_classes(self, features: Array, indices: Array) -> None:
         """Give every class that appears for the first time a reference."""
         state = self._started()
-        if self._known is None:
-            xp = array_namespace(state.reference)
-            self._known = to_numpy(xp.any(state.reference != 0, axis=1)).copy()
-        if self._known.all():
+        known = self._known
+        if known is None:
+            known = self._known = np.any(to_numpy(state.reference), axis=1, keepdims=False)
+        if known.all():
             return
         host = to_numpy(indices)
-        fresh = np.flatnonzero(~self._known[host])
+        fresh = np.flatnonzero(~known[host])
         while fresh.size:
             fresh_classes, first = np.unique(host[fresh], return_index=True)
             first = fresh[first]
-            xp = array_namespace(features)
-            candidates = xp.take(features, like(first, indices), axis=0)
-            if not bool(xp.all(xp.isfinite(candidates))):
+            candidates = to_numpy(_rows_at(features, indices, first))[: len(first), :]
+            if not np.isfinite(candidates).all():
                 check_finite("features", features)
-            nonzero = to_numpy(xp.any(candidates != 0, axis=1))
-            chosen = xp.take(candidates, like(np.flatnonzero(nonzero), indices), axis=0)
-            state.set_reference(fresh_classes[nonzero], chosen)
-            self._known[fresh_classes[nonzero]] = True
+            nonzero = candidates.any(axis=1)
+            if nonzero.any():
+                classes = padded(fresh_classes[nonzero], features)
+                state.set_reference(classes, _rows_at(features, indices, first[nonzero]))
+                known[classes] = True
             fresh = np.setdiff1d(fresh, first)
-            fresh = fresh[~self._known[host[fresh]]]
+            fresh = fresh[~known[host[fresh]]]
 
     def _append(self, rows: Rows, features: Array, indices: Array) -> None:
         state = self._started()
         xp = array_namespace(features)
-        origin = xp.take(state.reference_squares, indices)
-        shifted, squares, along = self._shift(rows, features, indices, origin)
-        lengths = origin + 2 * along + squares
-        safe = xp.where(origin > 0, origin, xp.ones_like(origin))
-        across = squares - along * along / safe
+        shifted, squares, along, origin, lengths, across, off, imprecise = self._shift(
+            rows, features, indices
+        )
         number = xp.finfo(features.dtype)
-        # Squares of differences from so small a reference may be no normal numbers.
-        faint = origin * rows.scale**2 < number.smallest_normal / number.eps**2
-        off = (lengths < CANCELLED * origin) | (CANCELLED * lengths > origin)
-        imprecise = off | (across < CANCELLED * squares) | faint
         apart = zero = np.zeros(0, dtype=np.int64)
         if bool(xp.any(imprecise)):
             chosen = np.flatnonzero(to_numpy(imprecise))
             lengths, across, along, squares = float64_scalars(
                 features, state.reference, indices, chosen, (lengths, across, along, squares)
             )
-            scaled = lengths * rows.scale**2
+            host = to_numpy(lengths)
+            scaled = host * rows.scale**2
             # Below it a coordinate that is flushed to zero would cost more than a rounding error.
             smallest = (float(number.smallest_normal) / float(number.eps)) ** 2
-            if bool(xp.any((scaled > 0) & (scaled < smallest))):
+            if np.any((scaled > 0) & (scaled < smallest)):
                 raise ValueError(
                     f"features differ more in size than {features.dtype} can hold: "
                     "pass them as float64"
                 )
-            host = to_numpy(lengths)
             zero = np.flatnonzero(host == 0)
             apart = np.flatnonzero(to_numpy(off) & (host > 0))
             if self._change_references(features, indices, host, apart):
                 return self._append(rows, features, indices)
-        row = row_scalars(indices, squares, along, across, lengths, safe)
+        row = RowScalars(indices, *row_scalars(squares, along, across, lengths, origin))
         left_out = np.concatenate([zero, apart])
         if left_out.size:
-            self._add_apart(features, row, like(apart, indices))
+            add_apart(state, features, row, like(apart, indices))
             nothing = zeros((len(left_out), shifted.shape[1]), shifted.dtype, shifted)
             shifted = set_rows(shifted, left_out, nothing)
             row = row.without(left_out)
@@ -367,16 +344,22 @@ class ClassStats:
         state.counts = add_at(state.counts, indices, xp.ones_like(indices))
         rows.keep(shifted, row)
 
-    def _shift(
-        self, rows: Rows, features: Array, indices: Array, origin: Array
-    ) -> tuple[Array, Array, Array]:
-        """`Rows.shift`, with another scale where that of the first batch makes squares overflow."""
+    def _shift(self, rows: Rows, features: Array, indices: Array) -> tuple[Array, ...]:
+        """`Rows.shift` and `row_lengths`, with another scale where that of the first batch makes
+        squares overflow.
+        """
         state = self._started()
+        number = array_namespace(features).finfo(features.dtype)
         for attempt in range(2):
             shifted, squares, along = rows.shift(features, indices, state.reference)
-            with np.errstate(invalid="ignore"):
-                if _finite(origin + 2 * along + squares):
-                    return shifted, squares, along
+            # Squares of differences from so small a reference may be no normal numbers.
+            faint = float(number.smallest_normal) / float(number.eps) ** 2 / rows.scale**2
+            with np.errstate(over="ignore", invalid="ignore"):
+                *lengths, finite = row_lengths(
+                    squares, along, state.reference_squares, indices, faint
+                )
+            if finite:
+                return shifted, squares, along, *lengths
             check_finite("features", features)
             if attempt == 0:
                 self._flush()
@@ -406,57 +389,18 @@ class ClassStats:
         change_reference(self._started(), like(classes, indices), chosen)
         return True
 
-    def _add_apart(self, features: Array, row: RowScalars, apart: Array) -> None:
-        """Sums of rows much longer or shorter than their reference, one by one in float64: beside
-        them float32 sums would lose the others' digits, or theirs.
-        """
-        state = self._started()
-        xp = array_namespace(features)
-        labels = xp.take(row.labels, apart)
-        matrix = double(xp.take(features, apart, axis=0))
-        matrix = matrix - double(xp.take(state.reference, labels, axis=0))
-        units = matrix * xp.take(row.inverses, apart)[:, None]
-        state.sums = add_at(state.sums, labels, matrix)
-        state.unit_sums = add_at(state.unit_sums, labels, units)
-        self._add_scatter(matrix, labels, 1.0)
-
     def _flush(self) -> None:
         if self._rows is None or self._rows.fill == 0:
             return
         state = self._started()
-        back = 1 / self._rows.scale
         with in_double(state.sums):
-            matrix, row = self._rows.drain()
-            xp = array_namespace(matrix)
-            state.squares = add_at(state.squares, row.labels, row.squares)
-            state.cosine_defects = add_at(state.cosine_defects, row.labels, row.cosine_defects)
-            state.inverse_changes = add_at(state.inverse_changes, row.labels, row.inverse_changes)
-            weights = xp.astype(row.inverses * back, matrix.dtype)
-            present, plain, weighted = class_sums(row.labels, matrix, weights, self.num_classes)
-            state.sums = add_rows(state.sums, present, plain if back == 1 else double(plain) * back)
-            state.unit_sums = add_rows(state.unit_sums, present, weighted)
-            labels, left_out = row.labels, to_numpy(row.inverses) == 0
-            if left_out.any():
-                index = like(np.flatnonzero(~left_out), labels)
-                matrix, labels = xp.take(matrix, index, axis=0), xp.take(labels, index)
-            self._add_scatter(matrix, labels, back)
+            add_shifted(state, *self._rows.drain(), 1 / self._rows.scale)
 
-    def _add_scatter(self, matrix: Array, labels: Array, scale: float) -> None:
-        state = self._started()
-        if state.class_scatter is not None:
-            self._add_class_scatter(state, matrix, to_numpy(labels), scale)
-        state.take_rows(matrix, labels, scale)
 
-    def _add_class_scatter(
-        self, state: State, matrix: Array, labels: np.ndarray, back: float
-    ) -> None:
-        xp = array_namespace(matrix)
-        scatter: Any = state.class_scatter
-        for k in np.unique(labels).tolist():
-            members = xp.take(matrix, like(np.flatnonzero(labels == k), state.counts), axis=0)
-            product = add_gram(xp.zeros_like(scatter[k, ...]), members, back)
-            scatter = set_rows(scatter, np.asarray([k]), (scatter[k, ...] + product)[None, ...])
-        state.class_scatter = scatter
+def _rows_at(features: Array, indices: Array, chosen: np.ndarray) -> Array:
+    """The `padded` chosen rows of features."""
+    index = like(padded(chosen, features), indices)
+    return array_namespace(features).take(features, index, axis=0)
 
 
 def _finite(array: Array) -> bool:

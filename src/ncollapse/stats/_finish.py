@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from ncollapse._arrays import double, like, row_dots, symmetric, tiles, to_numpy, zeros
+from ncollapse._arrays import compiled, double, like, row_dots, symmetric, tiles, to_numpy
 from ncollapse._checks import Array
-from ncollapse.stats._merge import replaced, unit_difference
-from ncollapse.stats._state import State
+from ncollapse.stats._merge import unit_difference
+from ncollapse.stats._state import ClassSums, State, rows_of
 from ncollapse.stats._summary import ClassSummary, Scatter
 
 TILE = 2048
@@ -25,39 +25,38 @@ def finish_summary(state: State, classes: tuple[Any, ...]) -> ClassSummary:
     xp = array_namespace(state.sums)
     scatter = None if state.scatter is None else symmetric(state.scatter)
     class_scatter = state.class_scatter
-    total = int(xp.sum(state.counts))
-    means = zeros(tuple(state.sums.shape), state.sums.dtype, state.sums)
-    variances, directional, class_scatters, rows = [], [], [], []
+    total = int(to_numpy(state.counts).sum())
+    means, variances, directional, class_scatters, rows = [], [], [], [], []
     for tile in tiles(state.counts.shape[0], TILE):
-        part = _tile(state, tile)
-        means = replaced(means, tile, part["means"])
+        part = _about_means(state.of_classes(tile))
+        means.append(part["means"])
         variances.append(part["variances"])
         directional.append(part["directional"])
         if scatter is None:
             rows += _rows_about_means(state, tile, part)
         else:
             scatter = scatter - xp.matmul(part["removed"].T, part["removed"])
-            if bool(xp.any(part["added"] != 0)):
+            if to_numpy(part["added"]).any():
                 scatter = scatter + xp.matmul(part["added"].T, part["added"])
         if class_scatter is not None:
-            inner = class_scatter[tile, ...]
+            inner = rows_of(class_scatter, tile)
             inner = inner - part["removed"][:, :, None] * part["removed"][:, None, :]
             inner = inner + part["added"][:, :, None] * part["added"][:, None, :]
             class_scatters.append(inner / part["divisor"][:, None, None])
-    occupied = double(state.counts > 0)
+    means = _joined(means)
     return ClassSummary(
         counts=xp.asarray(state.counts, copy=True),
         means=means,
-        global_mean=xp.sum(means, axis=0) / float(xp.sum(occupied)),
+        global_mean=xp.sum(means, axis=0) / float((to_numpy(state.counts) > 0).sum()),
         within=Scatter(matrix=_nonnegative_diagonal(scatter / total))
         if scatter is not None
-        else Scatter(rows=xp.concat(rows) / total**0.5),
-        class_variances=xp.concat(variances),
-        class_directional=xp.concat(directional),
+        else Scatter(rows=_joined(rows) / total**0.5),
+        class_variances=_joined(variances),
+        class_directional=_joined(directional),
         zero_counts=xp.asarray(state.zero_counts, copy=True),
         num_samples=total,
         classes=classes,
-        class_scatter=xp.concat(class_scatters) if class_scatters else None,
+        class_scatter=_joined(class_scatters) if class_scatters else None,
     )
 
 
@@ -74,25 +73,26 @@ def _rows_about_means(state: State, tile: slice, part: dict[str, Array]) -> list
     return [*rows, xp.take(part["added"], zeros_met, axis=0)]
 
 
-def _tile(state: State, tile: slice) -> dict[str, Array]:
-    xp = array_namespace(state.sums)
-    counts = double(state.counts[tile])
-    empty = double(state.zero_counts[tile])
+@compiled
+def _about_means(part: ClassSums) -> dict[str, Array]:
+    """The sums of some classes about their means."""
+    xp = array_namespace(part.sums)
+    counts, empty = double(part.counts), double(part.zero_counts)
     nonzero = counts - empty
     one = xp.ones_like(counts)
     divisor = xp.where(counts > 0, counts, one)
     members = xp.where(nonzero > 0, nonzero, one)
     share = nonzero / divisor
-    reference = double(state.reference[tile, :])
-    offset = state.sums[tile, :] / members[:, None]
+    reference = double(part.reference)
+    offset = part.sums / members[:, None]
     centre = xp.where((nonzero > 0)[:, None], reference + offset, xp.zeros_like(offset))
     removed = offset * xp.sqrt(nonzero)[:, None]
     added = centre * xp.sqrt(share * empty)[:, None]
-    squares = state.squares[tile] - row_dots(removed, removed) + row_dots(added, added)
+    squares = part.squares - row_dots(removed, removed) + row_dots(added, added)
     unit_shift = unit_difference(reference, offset)
     cosine_defects = (
-        state.cosine_defects[tile]
-        - row_dots(unit_shift, state.unit_offsets(tile))
+        part.cosine_defects
+        - row_dots(unit_shift, part.unit_offsets)
         + nonzero * row_dots(unit_shift, unit_shift) / 2
     )
     cosine_defects = xp.where(cosine_defects > 0, cosine_defects, xp.zeros_like(cosine_defects))
@@ -106,6 +106,10 @@ def _tile(state: State, tile: slice) -> dict[str, Array]:
         "added": added,
         "divisor": divisor,
     }
+
+
+def _joined(parts: list[Array]) -> Array:
+    return parts[0] if len(parts) == 1 else array_namespace(*parts).concat(parts)
 
 
 def _nonnegative_diagonal(matrix: Array) -> Array:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import array_namespace, is_jax_array
 
-from ncollapse._arrays import double, row_dots, set_rows, tiles, to_numpy
+from ncollapse._arrays import compiled, double, row_dots, set_rows, tiles, to_numpy
 from ncollapse._checks import Array
-from ncollapse.stats._state import State, rows_of
+from ncollapse.stats._state import ClassSums, State, rows_of
 
 TILE = 2048
 SUMS = ("squares", "cosine_defects", "sums", "unit_sums", "inverse_changes")
@@ -42,7 +42,7 @@ def moved_to_reference(target: State, other: State) -> State:
 def change_reference(state: State, classes: Array, rows: Array) -> None:
     """Restate the sums of some classes about the ``rows``, exact to float64."""
     old = double(rows_of(state.reference, classes))
-    moved = _restated(state, classes, old, double(rows))
+    moved = _restated(state.of_classes(classes), old, double(rows))
     _add_cross(state, moved, classes)
     chosen = to_numpy(classes)
     if state.class_scatter is not None:
@@ -54,42 +54,52 @@ def change_reference(state: State, classes: Array, rows: Array) -> None:
 
 
 def _move(target: State, other: State, tile: slice, adopted: Array) -> None:
-    xp = array_namespace(target.sums)
-    old = double(other.reference[tile, :])
-    new = xp.where(adopted[:, None], old, double(target.reference[tile, :]))
-    new = xp.astype(new, target.reference.dtype)
-    moved = _restated(other, tile, old, double(new))
+    moved = _about_another(other.of_classes(tile), rows_of(target.reference, tile), adopted)
     # The rows that ``other`` keeps move with it; the scatter of either is the target's by now.
     _add_cross(target if target.scatter is not None else other, moved, tile)
     if target.class_scatter is not None:
-        target.class_scatter = _with_rows(target.class_scatter, tile, _crosses(moved))
+        target.class_scatter = _with_rows(
+            target.class_scatter, _crosses(moved), tile.start, tile.stop
+        )
     for name in SUMS:
-        setattr(target, name, _with_rows(getattr(target, name), tile, moved[name]))
-    target.reference = replaced(target.reference, tile, new)
+        setattr(
+            target,
+            name,
+            _with_rows(getattr(target, name), moved[name], tile.start, tile.stop),
+        )
+    target.reference = _replaced(target.reference, moved["reference"], tile.start, tile.stop)
 
 
-def _restated(state: State, part: slice | Array, old: Array, new: Array) -> dict[str, Array]:
+@compiled
+def _about_another(part: ClassSums, reference: Array, adopted: Array) -> dict[str, Array]:
+    """`_restated` about ``reference``, but for the ``adopted`` classes, which keep their own."""
+    xp = array_namespace(part.sums)
+    old = double(part.reference)
+    new = xp.where(adopted[:, None], old, double(reference))
+    new = xp.astype(new, reference.dtype)
+    return {**_restated(part, old, double(new)), "reference": new}
+
+
+@compiled
+def _restated(part: ClassSums, old: Array, new: Array) -> dict[str, Array]:
     """The sums of some classes about ``new``, g and S + n g/2."""
-    xp = array_namespace(state.sums)
-    count = double(rows_of(state.counts, part) - rows_of(state.zero_counts, part))
+    xp = array_namespace(part.sums)
+    count = double(part.counts - part.zero_counts)
     gap = xp.where((count > 0)[:, None], old - new, xp.zeros_like(old))
-    sums, units = rows_of(state.sums, part), rows_of(state.unit_sums, part)
-    inverse_changes = rows_of(state.inverse_changes, part)
-    weighted = sums + count[:, None] * gap / 2
+    weighted = part.sums + count[:, None] * gap / 2
     unit_shift = unit_difference(new, gap)
     cosine_defects = (
-        row_dots(unit_shift, state.unit_offsets(part))
-        + count * row_dots(unit_shift, unit_shift) / 2
+        row_dots(unit_shift, part.unit_offsets) + count * row_dots(unit_shift, unit_shift) / 2
     )
-    inverses = inverse_changes + count * _inverse_norms(old)
+    inverses = part.inverse_changes + count * _inverse_norms(old)
     return {
         "gap": gap,
         "weighted": weighted,
-        "squares": rows_of(state.squares, part) + 2 * row_dots(gap, weighted),
-        "cosine_defects": rows_of(state.cosine_defects, part) + cosine_defects,
-        "sums": sums + count[:, None] * gap,
-        "unit_sums": units + inverses[:, None] * gap,
-        "inverse_changes": inverse_changes + count * _inverse_norm_difference(new, gap),
+        "squares": part.squares + 2 * row_dots(gap, weighted),
+        "cosine_defects": part.cosine_defects + cosine_defects,
+        "sums": part.sums + count[:, None] * gap,
+        "unit_sums": part.unit_sums + inverses[:, None] * gap,
+        "inverse_changes": part.inverse_changes + count * _inverse_norm_difference(new, gap),
     }
 
 
@@ -143,16 +153,18 @@ def _inverse_norm_difference(base: Array, gap: Array) -> Array:
     return -growth * (first * second) ** 2 / safe
 
 
-def _with_rows(target: Array, tile: slice, added: Array) -> Array:
+@compiled
+def _with_rows(target: Array, added: Array, start: int, stop: int) -> Array:
     if is_jax_array(target):
-        return target.at[tile].add(added)
-    target[tile, ...] = target[tile, ...] + added
+        return target.at[start:stop].add(added)
+    target[start:stop, ...] = target[start:stop, ...] + added
     return target
 
 
-def replaced(target: Array, tile: slice, rows: Array) -> Array:
-    """``target`` with ``rows`` in place of its tile of rows."""
+@compiled
+def _replaced(target: Array, rows: Array, start: int, stop: int) -> Array:
+    """``target`` with ``rows`` in place of those from ``start`` to ``stop``."""
     if is_jax_array(target):
-        return target.at[tile].set(rows)
-    target[tile, ...] = rows
+        return target.at[start:stop].set(rows)
+    target[start:stop, ...] = rows
     return target

@@ -10,8 +10,10 @@ from array_api_compat import array_namespace, device, is_numpy_array
 
 from ncollapse._arrays import (
     BLOCK_BYTES,
+    compiled,
     double,
     like,
+    padded,
     row_dots,
     set_rows,
     tiles,
@@ -19,7 +21,7 @@ from ncollapse._arrays import (
     writeable,
     zeros,
 )
-from ncollapse._checks import Array, check_finite
+from ncollapse._checks import Array, check_features, check_finite
 
 BUFFER_BYTES = 1 << 27
 BUFFER_ROWS = (1024, 8192)
@@ -28,6 +30,11 @@ COMFORT = {4: 20, 8: 200}
 """Features between 2^−this and 2^this, by bytes of their dtype, are worked on as they are: squares
 of their differences, 2^−24 and 2^−53 of them at collapse, are normal numbers of that dtype, and for
 float64 so are fourth powers of the features, which Gram matrices' norms take."""
+
+
+CANCELLED = 1e-3
+"""‖x − proj_c x‖²/‖x‖² below which ‖x‖² − ⟨x, c⟩²/‖c‖² is done in float64, as float32 leaves it
+four digits; and ‖h‖²/‖c‖², or its inverse, below which a row is summed apart from the others."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,19 @@ def scale_exponent(features: Array, name: str = "features") -> int | None:
     return max(-126, min(126, -exponent))  # 2^±126 are normal numbers of float32
 
 
+def check_reference(reference: Array, shape: tuple[int, int]) -> None:
+    """Raise unless ``reference`` is a matrix of this shape without a row that is zero."""
+    check_features(reference, name="reference")
+    if tuple(reference.shape) != shape:
+        raise ValueError(
+            f"reference must have shape {shape}, but its shape is {tuple(reference.shape)}"
+        )
+    scale_exponent(reference, "reference")
+    zero = ~np.any(to_numpy(reference) != 0, axis=1)
+    if zero.any():
+        raise ValueError(f"reference row {int(np.argmax(zero))} is zero, which has no direction")
+
+
 class Rows:
     """A buffer of shifted rows, preallocated where the array library can write in place."""
 
@@ -103,21 +123,11 @@ class Rows:
 
     def shift(self, features: Array, labels: Array, reference: Array) -> tuple[Array, Array, Array]:
         """2^e x_i, ‖x_i‖² and ⟨x_i, c_{y_i}⟩, x_i = h_i − c_{y_i}; not kept until `keep` is called."""
-        scale = self.scale
         if self._matrix is None:
-            xp = array_namespace(features)
-            origin = xp.take(reference, labels, axis=0)
-            with np.errstate(over="ignore", invalid="ignore"):  # as in `_shift_block`
-                if scale != 1:
-                    features, origin = features * scale, origin * scale
-                shifted = features - origin
-                squares, along = row_dots(shifted, shifted), row_dots(shifted, origin)
-        else:
-            shifted = self._matrix[self.fill : self.fill + features.shape[0]]
-            squares, along = _shift_in_place(features, labels, reference, shifted, scale)
-        if scale == 1:
-            return shifted, double(squares), double(along)
-        return shifted, double(squares) / scale / scale, double(along) / scale / scale
+            return _shifted(features, labels, reference, self.scale)
+        shifted = self._matrix[self.fill : self.fill + features.shape[0]]
+        squares, along = _shift_in_place(features, labels, reference, shifted, self.scale)
+        return shifted, _unscaled(squares, self.scale), _unscaled(along, self.scale)
 
     def keep(self, shifted: Array, scalars: RowScalars) -> None:
         if self._matrix is None:
@@ -138,6 +148,23 @@ class Rows:
             joined[name] = parts[0] if len(parts) == 1 else array_namespace(*parts).concat(parts)
         self._scalars, self._pieces, self.fill = [], [], 0
         return matrix, RowScalars(**joined)
+
+
+@compiled
+def _shifted(
+    features: Array, labels: Array, reference: Array, scale: float
+) -> tuple[Array, Array, Array]:
+    origin = array_namespace(features).take(reference, labels, axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # as in `_shift_block`
+        if scale != 1:
+            features, origin = features * scale, origin * scale
+        shifted = features - origin
+        squares, along = row_dots(shifted, shifted), row_dots(shifted, origin)
+    return shifted, _unscaled(squares, scale), _unscaled(along, scale)
+
+
+def _unscaled(products: Array, scale: float) -> Array:
+    return double(products) if scale == 1 else double(products) / scale / scale
 
 
 def _shift_in_place(
@@ -173,10 +200,28 @@ def _shift_block(
         return np.vecdot(shifted, shifted), np.vecdot(shifted, origin)
 
 
+@compiled
+def row_lengths(
+    squares: Array, along: Array, reference_squares: Array, labels: Array, faint: float
+) -> tuple[Array, ...]:
+    """‖c‖² (1 for c = 0), ‖h‖² and ‖x − proj_c x‖²; which rows are much longer or shorter than c;
+    which numbers need float64, all those with ‖c‖² < ``faint`` among them; whether ‖h‖² are finite.
+    """
+    xp = array_namespace(squares)
+    origin = xp.take(reference_squares, labels)
+    safe = xp.where(origin > 0, origin, xp.ones_like(origin))
+    lengths = origin + 2 * along + squares
+    across = squares - along * along / safe
+    off = (lengths < CANCELLED * origin) | (CANCELLED * lengths > origin)
+    imprecise = off | (across < CANCELLED * squares) | (origin < faint)
+    return safe, lengths, across, off, imprecise, xp.isfinite(xp.sum(lengths))
+
+
+@compiled
 def row_scalars(
-    labels: Array, squares: Array, along: Array, across: Array, lengths: Array, origin: Array
-) -> RowScalars:
-    """What is accumulated of each row, from ‖x‖², ⟨x, c⟩, ‖x − proj_c x‖², ‖h‖² and ‖c‖²."""
+    squares: Array, along: Array, across: Array, lengths: Array, origin: Array
+) -> tuple[Array, Array, Array, Array]:
+    """The numbers of `RowScalars`, from ‖x‖², ⟨x, c⟩, ‖x − proj_c x‖², ‖h‖² and ‖c‖²."""
     xp = array_namespace(squares)
     zero = lengths == 0
     norm = xp.sqrt(xp.where(zero, xp.ones_like(lengths), lengths))
@@ -186,12 +231,11 @@ def row_scalars(
     defect = xp.where(cosine > -0.5, sine / (1 + xp.where(cosine > -0.5, cosine, 0.0)), 1 - cosine)
     inverse_change = -(2 * along + squares) / ((own + norm) * own * norm)
     nothing = xp.zeros_like(norm)
-    return RowScalars(
-        labels=labels,
-        squares=xp.where(zero, nothing, squares),
-        cosine_defects=xp.where(zero, nothing, defect),
-        inverses=xp.where(zero, nothing, 1 / norm),
-        inverse_changes=xp.where(zero, nothing, inverse_change),
+    return (
+        xp.where(zero, nothing, squares),
+        xp.where(zero, nothing, defect),
+        xp.where(zero, nothing, 1 / norm),
+        xp.where(zero, nothing, inverse_change),
     )
 
 
@@ -207,8 +251,20 @@ def float64_scalars(
     ‖x‖² − ⟨x, c⟩²/‖c‖² loses its digits when a feature differs from its reference in length only,
     ‖c‖² + 2⟨x, c⟩ + ‖x‖² when it is much shorter.
     """
+    return _from_entries(
+        features, reference, labels, like(padded(chosen, features), labels), scalars
+    )
+
+
+@compiled
+def _from_entries(
+    features: Array,
+    reference: Array,
+    labels: Array,
+    index: Array,
+    scalars: tuple[Array, Array, Array, Array],
+) -> tuple[Array, ...]:
     xp = array_namespace(features)
-    index = like(chosen, labels)
     rows = double(xp.take(features, index, axis=0))
     origin = double(xp.take(reference, xp.take(labels, index), axis=0))
     shifted = rows - origin
@@ -216,7 +272,5 @@ def float64_scalars(
     safe = xp.where(squares > 0, squares, xp.ones_like(squares))
     along = row_dots(shifted, origin)
     across = shifted - origin * (along / safe)[:, None]
-    again = (row_dots(rows, rows), row_dots(across, across), along, row_dots(shifted, shifted))
-    return tuple(  # pyright: ignore[reportReturnType]
-        set_rows(old, chosen, new) for old, new in zip(scalars, again, strict=True)
-    )
+    again = row_dots(rows, rows), row_dots(across, across), along, row_dots(shifted, shifted)
+    return tuple(set_rows(old, index, new) for old, new in zip(scalars, again, strict=True))

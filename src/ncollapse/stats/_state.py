@@ -4,15 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
-from ncollapse._arrays import add_gram, double, in_double, like, row_dots, set_rows, tiles, zeros
+from ncollapse._arrays import (
+    add_gram,
+    compiled,
+    double,
+    in_double,
+    like,
+    row_dots,
+    set_rows,
+    tiles,
+    zeros,
+)
 from ncollapse._checks import Array
 
 NORMS = "_reference_squares"
+
+
+class ClassSums(NamedTuple):
+    """What a `State` holds of some classes, row by row."""
+
+    counts: Array
+    zero_counts: Array
+    reference: Array
+    sums: Array
+    squares: Array
+    unit_sums: Array
+    inverse_changes: Array
+    cosine_defects: Array
+
+    @property
+    def unit_offsets(self) -> Array:
+        """Σ(h/‖h‖ − r_k), float64."""
+        return self.unit_sums + double(self.reference) * self.inverse_changes[:, None]
 
 
 @dataclass
@@ -106,10 +134,10 @@ class State:
             self._reference_squares = row_squares(self.reference)
         return self._reference_squares
 
-    def unit_offsets(self, part: slice | Array) -> Array:
-        """Σ(h/‖h‖ − r_k) of some classes, float64."""
-        along = double(rows_of(self.reference, part)) * rows_of(self.inverse_changes, part)[:, None]
-        return rows_of(self.unit_sums, part) + along
+    def of_classes(self, part: slice | Array) -> ClassSums:
+        """The sums of a slice of the classes, or of an index vector."""
+        names = ClassSums._fields
+        return ClassSums(*(rows_of(getattr(self, name), part) for name in names))
 
     def take_rows(self, matrix: Array, labels: Array, scale: float) -> None:
         """Add the rows ``scale``·matrix to the scatter, or keep them while they are few."""
@@ -132,11 +160,10 @@ class State:
         return total
 
     def set_reference(self, classes: np.ndarray, rows: Array) -> None:
-        """Give classes, which do not repeat, their reference."""
-        squares = self.reference_squares
-        if len(classes):
-            self._reference_squares = set_rows(squares, classes, row_squares(rows))
-            self.reference = set_rows(self.reference, classes, rows)
+        """Give classes their reference; those that repeat the same one."""
+        self.reference, self._reference_squares = _with_reference(
+            self.reference, self.reference_squares, classes, rows
+        )
 
     def forget_norms(self) -> None:
         """To be called when ``reference`` changes."""
@@ -165,11 +192,19 @@ class State:
 
 def rows_of(array: Array, part: slice | Array) -> Array:
     """The rows of a slice, or of an index vector."""
-    if isinstance(part, slice):
-        return array[part, ...]
-    return array_namespace(array).take(array, part, axis=0)
+    if not isinstance(part, slice):
+        return array_namespace(array).take(array, part, axis=0)
+    return array if part == slice(0, array.shape[0]) else array[part, ...]
 
 
+@compiled
+def _with_reference(
+    reference: Array, squares: Array, classes: Array, rows: Array
+) -> tuple[Array, Array]:
+    return set_rows(reference, classes, rows), set_rows(squares, classes, row_squares(rows))
+
+
+@compiled
 def row_squares(matrix: Array, tile: int = 4096) -> Array:
     """Squared norm of each row in float64, a tile of rows at a time."""
     xp = array_namespace(matrix)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from ncollapse._checks import check_positive
 from ncollapse.geometry import simplex_etf
-from ncollapse.metrics import METRICS, SampleSummary, compute_or_explain
+from ncollapse.metrics import METRICS, Measurement, SampleSummary
 from ncollapse.stats import ClassSummary
 
 
@@ -108,26 +109,21 @@ def is_linear(head: nn.Module) -> bool:
     )
 
 
-def metrics_of_head(
+def measurement_of_head(
     summary: ClassSummary,
     names: Sequence[str],
     head: nn.Module | None,
     samples: SampleSummary | None = None,
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Values, and reasons where there is none; metrics of b are those of a linear head only."""
+) -> Measurement:
+    """Of the named metrics; those of b are defined for a linear head only."""
     weight, bias = (None, None) if head is None else head_parameters(head)
     refused: dict[str, str] = {}
     if head is not None and not is_linear(head):
         reason = f"the head, a {type(head).__name__}, does not compute W h + b"
         refused = {name: reason for name in names if METRICS[name].needs == "bias"}
-    values, reasons = compute_or_explain(
-        summary,
-        preset=[name for name in names if name not in refused],
-        weight=weight,
-        bias=bias,
-        samples=samples,
-    )
-    return values, {**reasons, **refused}
+    kept = [name for name in names if name not in refused]
+    measured = Measurement.of(summary, samples, preset=kept, weight=weight, bias=bias)
+    return replace(measured, undefined={**measured.undefined, **refused})
 
 
 def _plain(parameter: Tensor | nn.Module) -> Tensor:

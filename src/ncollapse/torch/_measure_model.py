@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from ncollapse.torch._architecture import Trace, read_architecture
 from ncollapse.torch._batches import IGNORED, Reader, Unpack, device_of, is_causal_lm
 from ncollapse.torch._decisions import OwnDecisions, second_pass
 from ncollapse.torch._explaining import LastLayerReading
-from ncollapse.torch._heads import check_head, metrics_of_head
+from ncollapse.torch._heads import check_head, measurement_of_head
 from ncollapse.torch._last_layer import GAP, LastLayer, arrays_of, gap_of, refusal
 from ncollapse.torch._measurement import ModelMeasurement
 from ncollapse.torch._model_taps import Key, ModelTaps
@@ -193,22 +193,19 @@ def run_and_measure(
     def measured(key: Key) -> Measurement:
         summary, samples = measuring.summaries[key], measuring.samples.get(key)
         classifier = taps.head if key is None else None
-        values, reasons = metrics_of_head(summary, names, classifier, samples)
+        measurement = measurement_of_head(summary, names, classifier, samples)
+        values, reasons = dict(measurement.metrics), dict(measurement.undefined)
         if key is None and objective is not None:
             if measuring.last is None:
                 reasons[GAP] = refusal(taps.head) or ""
             else:
                 values[GAP] = gap_of(objective, measuring.last.stats, taps.head)
-        return Measurement(
+        return replace(
+            measurement,
             metrics=values,
             undefined=reasons,
-            num_samples=summary.num_samples,
-            num_classes=summary.num_classes,
             classes=summary.classes if classes is None else tuple(classes),
             preset=preset if isinstance(preset, str) else ",".join(names),
-            version=version("ncollapse"),
-            summary=summary,
-            samples=samples,
         )
 
     reading = None

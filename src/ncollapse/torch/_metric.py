@@ -18,7 +18,7 @@ from ncollapse.metrics import METRICS, UndefinedMetricError
 from ncollapse.metrics.registry import preset_names
 from ncollapse.stats import ClassStats, ClassSummary
 from ncollapse.theory.imbalance import LastLayerObjective
-from ncollapse.torch._heads import check_head, metrics_of_head
+from ncollapse.torch._heads import check_head, measurement_of_head
 from ncollapse.torch._last_layer import GAP, feed, gap_of, refusal
 
 STATES = tuple(ClassStats(1, 1).state_dict())
@@ -203,7 +203,8 @@ class NeuralCollapse(Metric):
             self.undefined = dict.fromkeys(self.metrics, "there are no samples")
             return Values()
         head = self._heads[0] if self._heads else None
-        values, self.undefined = metrics_of_head(merged.finish(), self.metrics, head)
+        measured = measurement_of_head(merged.finish(), self.metrics, head)
+        values, self.undefined = dict(measured.metrics), measured.undefined
         if self._objective is not None and head is not None:
             stats = self._objective.stats(self.num_classes).load_state_dict(
                 {name: getattr(self, f"gap_{name}").cpu().numpy() for name in self._sums}

@@ -126,7 +126,7 @@ def least_quotient(first: np.ndarray, second: np.ndarray) -> float:
     unit = first / np.linalg.norm(first)
     sphere = {"type": "eq", "fun": lambda u: u @ u - 1.0, "jac": lambda u: 2.0 * u}
     half = {"type": "ineq", "fun": lambda u: u @ unit, "jac": lambda _: unit}
-    found = minimize(
+    solution = minimize(
         lambda u: u @ second,
         unit - 0.1 * second / np.linalg.norm(second),
         jac=lambda _: second,
@@ -134,7 +134,7 @@ def least_quotient(first: np.ndarray, second: np.ndarray) -> float:
         constraints=[sphere, half],
         options={"ftol": 1e-14, "maxiter": 500},
     )
-    return float(found.fun / np.linalg.norm(found.x))
+    return float(solution.fun / np.linalg.norm(solution.x))
 
 
 def lemma10_minimum(first: np.ndarray, second: np.ndarray) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ncollapse.claims import Claim, Missing, Relation, Wrong
+from ncollapse.claims import Claim, Missing, Relation, Wrong, rows_of
 from ncollapse.papers.hong2025.construction_claims import CERTIFICATES, OPTIMALITY
 from ncollapse.papers.hong2025.lemma_claims import LEMMAS, THEOREM8
 from ncollapse.papers.hong2025.three_layer_claims import THREE_LAYER_CLAIMS
@@ -37,13 +37,11 @@ def _promised(line: Callable[[Phase], Any]) -> Callable[[Phase], np.ndarray | Mi
 def _sufficient(
     number: int, name: str, statement: str, says: str, line: Callable[[Phase], Any], wrong: Wrong
 ) -> Claim:
-    return Claim(
-        id=f"hong2025.figure{number}.{name}",
-        experiment=f"hong2025.figure{number}",
-        statement=statement,
-        says=f"success rate of each cell with d/n at or beyond {says}",
-        source=f"hong2025 {statement}",
-        relation=Relation.EQUAL,
+    return rows_of(f"hong2025.figure{number}")(
+        f"{name}",
+        statement,
+        f"success rate of each cell with d/n at or beyond {says}",
+        f"hong2025 {statement}",
         expected=1.0,
         measure=_promised(line),
         wrong=wrong,
@@ -52,27 +50,24 @@ def _sufficient(
 
 def _phase(number: int, union: str) -> tuple[Claim, ...]:
     """The claims of Figure 1 or 2; ``union`` is the theorem behind its union bound."""
-    of: dict[str, Any] = {"experiment": f"hong2025.figure{number}"}
+    row = rows_of(f"hong2025.figure{number}")
     no_more = Wrong("d > n is enough", measure=_promised(lambda _: 1.04))
     return (
-        Claim(
-            id=f"hong2025.figure{number}.noise",
-            statement=f"ours, for Figure {number}",
-            says="factor on σ for which the exact boundary fits all mean crossings best",
-            source=_COMPARISON + _FINITE,
-            relation=Relation.EQUAL,
+        row(
+            "noise",
+            f"ours, for Figure {number}",
+            "factor on σ for which the exact boundary fits all mean crossings best",
+            _COMPARISON + _FINITE,
             expected=1.0,
             tolerance=lambda r: 4.0 * r.noise_scale_error + 1.0 / r.grid.count,
             measure=lambda result: result.noise_scale(),
             wrong=Wrong("σ replaced by 1.1σ", measure=lambda result: result.noise_scale(1.1)),
-            **of,
         ),
-        Claim(
-            id=f"hong2025.figure{number}.boundary",
-            statement=f"ours, for Figure {number}",
-            says="mean crossing in d/n at each angle and σ, against the exact boundary",
-            source=_COMPARISON + _FINITE,
-            relation=Relation.EQUAL,
+        row(
+            "boundary",
+            f"ours, for Figure {number}",
+            "mean crossing in d/n at each angle and σ, against the exact boundary",
+            _COMPARISON + _FINITE,
             expected=lambda result: result.grid.boundary(result.grid.sigmas),
             tolerance=lambda r: 4.0 * r.standard_error + 1.0 / r.grid.count,
             measure=lambda result: result.mean,
@@ -80,7 +75,6 @@ def _phase(number: int, union: str) -> tuple[Claim, ...]:
                 "Gordon's (K + 1)/2 at all σ, as the text reads its figure",
                 expected=lambda result: np.float64(gordon_bound(result.grid.classes)),
             ),
-            **of,
         ),
         _sufficient(
             number,
@@ -117,13 +111,11 @@ def _proven(number: int) -> Claim:
     def share(result: Phase, missing: int = 0) -> float:
         return float((result.cells["proven"].sum() - missing) / result.cells["verdicts"].sum())
 
-    return Claim(
-        id=f"hong2025.figure{number}.proven",
-        experiment=f"hong2025.figure{number}",
-        statement="(2.12), (3.1)",
-        says="share of the verdicts that are proven against rounding",
-        source="a certificate each",
-        relation=Relation.EQUAL,
+    return rows_of(f"hong2025.figure{number}")(
+        "proven",
+        "(2.12), (3.1)",
+        "share of the verdicts that are proven against rounding",
+        "a certificate each",
         expected=1.0,
         measure=share,
         wrong=Wrong("one verdict is believed, not proven", lambda result: share(result, 1)),
@@ -157,68 +149,63 @@ def _low_noise(name: str, result: Errors, proven: Any = None) -> np.ndarray | Mi
     return result.count**2 * result.errors(name).max(axis=-1)[where]
 
 
+_theorem7, _images = rows_of("hong2025.theorem7"), rows_of("hong2025.images")
+
+
 def _neurons(name: str, theorem: str, words: str) -> tuple[Claim, Claim, Claim]:
     """Upper bound, lower bound as printed and lower bound corrected, for one or two neurons."""
-    of: dict[str, Any] = {"experiment": "hong2025.theorem7"}
 
     def least(result: Errors) -> np.ndarray:
         return result.errors(name).min(axis=-1)
 
-    upper = Claim(
-        id=f"hong2025.theorem7.{name}-upper",
-        statement=f"{theorem}(a)",
-        says=f"largest error of {words} times n² where 2σ√(log n) < √((d − n + 1)/d), at most 1",
-        source="hong2025 (2.27), the constant 1 is its proof's",
+    upper = _theorem7(
+        f"{name}-upper",
+        f"{theorem}(a)",
+        f"largest error of {words} times n² where 2σ√(log n) < √((d − n + 1)/d), at most 1",
+        "hong2025 (2.27), the constant 1 is its proof's",
         relation=Relation.AT_MOST,
         expected=1.0,
         measure=lambda result: _low_noise(name, result),
         wrong=Wrong("at any noise", lambda r: _low_noise(name, r, np.ones_like(r.low_noise))),
-        **of,
     )
-    printed = Claim(
-        id=f"hong2025.theorem7.{name}-printed",
-        statement=f"{theorem}(b), (2.28)",
-        says=f"least error of {words} on any sample, at least (2.28) at c₁ = c₂ = 0",
-        source="hong2025 (2.28)",
+    printed = _theorem7(
+        f"{name}-printed",
+        f"{theorem}(b), (2.28)",
+        f"least error of {words} on any sample, at least (2.28) at c₁ = c₂ = 0",
+        "hong2025 (2.28)",
         relation=Relation.AT_LEAST,
         expected=lambda result: result.printed,
         measure=least,
         corrected=f"hong2025.theorem7.{name}-lower",
-        **of,
     )
-    lower = Claim(
-        id=f"hong2025.theorem7.{name}-lower",
-        statement=f"{theorem}(b), corrected",
-        says=f"least error of {words} on any sample, at least the lower bound of the proof",
-        source="ours: (2.28) with the second case of (4.24), limit of large n",
+    lower = _theorem7(
+        f"{name}-lower",
+        f"{theorem}(b), corrected",
+        f"least error of {words} on any sample, at least the lower bound of the proof",
+        "ours: (2.28) with the second case of (4.24), limit of large n",
         relation=Relation.AT_LEAST,
         expected=lambda result: result.lower,
         measure=least,
         wrong=Wrong("(2.28) as printed", expected=lambda result: result.printed),
-        **of,
     )
     return upper, printed, lower
 
 
 _THEOREM7 = (
-    Claim(
-        id="hong2025.theorem7.found",
-        experiment="hong2025.theorem7",
-        statement="Theorem 3(b)",
-        says="share of samples with a collapsed neuron of error below one half for each class",
-        source="hong2025 Theorem 3(b), d ≥ 2n",
-        relation=Relation.EQUAL,
+    _theorem7(
+        "found",
+        "Theorem 3(b)",
+        "share of samples with a collapsed neuron of error below one half for each class",
+        "hong2025 Theorem 3(b), d ≥ 2n",
         expected=1.0,
         measure=lambda result: float(result.cells["found"].mean()),
         wrong=Wrong("d > n is enough", measure=_found_near_n),
     ),
-    Claim(
-        id="hong2025.theorem7.noise",
-        experiment="hong2025.theorem7",
-        statement="ours, for Theorem 7",
-        says="mean factor on σ for which the exact curve gives the error of the best neuron",
-        source=_COMPARISON + _FINITE,
-        relation=Relation.EQUAL,
+    _theorem7(
+        "noise",
+        "ours, for Theorem 7",
+        "mean factor on σ for which the exact curve gives the error of the best neuron",
+        _COMPARISON + _FINITE,
         expected=1.0,
         tolerance=_noise_scale_tolerance,
         measure=_noise_scale,
@@ -234,34 +221,30 @@ def _cells(name: str) -> Callable[[LargestCounts], np.ndarray]:
 
 
 _IMAGES = (
-    Claim(
-        id="hong2025.images.proven",
-        experiment="hong2025.images",
-        statement="(2.12)",
-        says="numbers of images per class, in each cell, for which neither answer is proven",
-        source="a certificate on both sides of the largest",
-        relation=Relation.EQUAL,
+    _images(
+        "proven",
+        "(2.12)",
+        "numbers of images per class, in each cell, for which neither answer is proven",
+        "a certificate on both sides of the largest",
         expected=0.0,
         measure=lambda r: (r.cells["undecided"] + ~r.cells["proven"]).values,
         wrong=Wrong("answers are believed", lambda r: (r.cells["undecided"] + 1).values),
     ),
-    Claim(
-        id="hong2025.images.independent",
-        experiment="hong2025.images",
-        statement="Theorem 3(b)",
-        says="largest n per class, at least that up to which all images are independent",
-        source="hong2025 Theorem 3(b)",
+    _images(
+        "independent",
+        "Theorem 3(b)",
+        "largest n per class, at least that up to which all images are independent",
+        "hong2025 Theorem 3(b)",
         relation=Relation.AT_LEAST,
         expected=_cells("independent"),
         measure=_cells("largest"),
         wrong=Wrong("any number of images can collapse", expected=_cells("tried")),
     ),
-    Claim(
-        id="hong2025.images.spanned",
-        experiment="hong2025.images",
-        statement="Theorem 3(c)",
-        says="largest n per class, at most that up to which the ones are in each class's range",
-        source="hong2025 Theorem 3(c)",
+    _images(
+        "spanned",
+        "Theorem 3(c)",
+        "largest n per class, at most that up to which the ones are in each class's range",
+        "hong2025 Theorem 3(c)",
         relation=Relation.AT_MOST,
         expected=_cells("spanned"),
         measure=_cells("largest"),
@@ -271,7 +254,8 @@ _IMAGES = (
 
 
 def _theorem2(model: str, part: str) -> tuple[Claim, Claim]:
-    of: dict[str, Any] = {"experiment": "hong2025.theorem2", "statement": f"Theorem 2({part})"}
+    statement = f"Theorem 2({part})"
+    row = rows_of("hong2025.theorem2", prefix=f"hong2025.theorem2{part}")
 
     def sizes(result: Theorem2, strength: float = 1.0) -> np.ndarray:
         return np.array([point.a for point in result.predicted(model, strength)])
@@ -280,27 +264,25 @@ def _theorem2(model: str, part: str) -> tuple[Claim, Claim]:
         return np.array([point.risk for point in result.predicted(model, strength)])
 
     return (
-        Claim(
-            id=f"hong2025.theorem2{part}.size",
-            says="size a of the logits where the flow ends, on both sides of the threshold",
-            source="hong2025 Theorem 2, corrected; tolerance: the flow's end",
-            relation=Relation.EQUAL,
+        row(
+            "size",
+            statement,
+            "size a of the logits where the flow ends, on both sides of the threshold",
+            "hong2025 Theorem 2, corrected; tolerance: the flow's end",
             expected=sizes,
             tolerance=1e-6,
             measure=lambda result: result.logit_size[model],
             wrong=Wrong("1.001 times the decay", expected=lambda r: sizes(r, 1.001)),
-            **of,
         ),
-        Claim(
-            id=f"hong2025.theorem2{part}.risk",
-            says="risk where the flow ends, against the global minimum",
-            source="hong2025 Theorem 2; tolerance: the flow's end",
-            relation=Relation.EQUAL,
+        row(
+            "risk",
+            statement,
+            "risk where the flow ends, against the global minimum",
+            "hong2025 Theorem 2; tolerance: the flow's end",
             expected=risks,
             tolerance=1e-7,
             measure=lambda result: result.risk[model],
             wrong=Wrong("1.001 times the decay", expected=lambda r: risks(r, 1.001)),
-            **of,
         ),
     )
 
@@ -308,13 +290,11 @@ def _theorem2(model: str, part: str) -> tuple[Claim, Claim]:
 _THEOREM2 = (
     *_theorem2("upfm-ce", "a"),
     *_theorem2("upfm-l2", "b"),
-    Claim(
-        id="hong2025.theorem2b.printed",
-        experiment="hong2025.theorem2",
-        statement="Theorem 2(b) as displayed",
-        says="size a of the logits where the flow ends, against (1 − √(nKλ))₊",
-        source="hong2025 (2.10); its proof has √n·K·λ",
-        relation=Relation.EQUAL,
+    rows_of("hong2025.theorem2", prefix="hong2025.theorem2b")(
+        "printed",
+        "Theorem 2(b) as displayed",
+        "size a of the logits where the flow ends, against (1 − √(nKλ))₊",
+        "hong2025 (2.10); its proof has √n·K·λ",
         expected=lambda result: result.printed_sizes(),
         tolerance=1e-6,
         measure=lambda result: result.logit_size["upfm-l2"],

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ncollapse.claims import Claim, Relation, Wrong
+from ncollapse.claims import Claim, Relation, Wrong, rows_of
 
 if TYPE_CHECKING:
     from ncollapse.papers.hong2025.constructions import Built, Constructions
@@ -17,15 +17,7 @@ _ROUNDING = 1e-12
 _DESCENT = 1e-6
 
 
-def _certificate(name: str, statement: str, says: str, source: str, **rest: Any) -> Claim:
-    return Claim(
-        id=f"hong2025.certificates.{name}",
-        experiment="hong2025.certificates",
-        statement=statement,
-        says=says,
-        source=source,
-        **rest,
-    )
+_certificate = rows_of("hong2025.certificates")
 
 
 def _share(
@@ -41,7 +33,6 @@ def _share(
         statement,
         f"share of draws {says}",
         f"hong2025 {statement}; a certificate each",
-        relation=Relation.EQUAL,
         expected=1.0,
         measure=measure,
         wrong=wrong,
@@ -58,7 +49,6 @@ def _built(name: str, statement: str, words: str, network: str) -> tuple[Claim, 
             statement,
             f"risk of {words} built of the certificate's directions, against the global minimum",
             "hong2025 Theorem 2(a), below which no network is; tolerance: rounding",
-            relation=Relation.EQUAL,
             expected=lambda result: of(result).least,
             tolerance=_ROUNDING,
             measure=lambda result: of(result).risk,
@@ -69,7 +59,6 @@ def _built(name: str, statement: str, words: str, network: str) -> tuple[Claim, 
             f"{statement}, (3.2), (3.3)",
             f"NC1, NC2 of means and weight, NC3 of {words}, and its largest spread within a class",
             "hong2025 Definition 1; tolerance: rounding",
-            relation=Relation.EQUAL,
             expected=0.0,
             tolerance=_ROUNDING,
             measure=lambda r: np.array([*of(r).metrics.values(), of(r).spread]),
@@ -124,7 +113,6 @@ CERTIFICATES = (
         "shares of draws, classes of 80 and 240, on which the first can collapse 15 % beyond the "
         "exact boundary for their sizes, and 15 % short of it",
         "ours, Gaussian comparison: checked, limit of large n",
-        relation=Relation.EQUAL,
         expected=np.array([1.0, 0.0]),
         measure=lambda result: np.array(result.unequal[:2]),
         wrong=Wrong(
@@ -158,7 +146,6 @@ CERTIFICATES = (
         "Theorem 6, H_∞",
         "largest difference of the kernel and a mean over random neurons, in standard errors",
         "hong2025 Theorem 6 with E σ = 1/√(2π); tolerance: five standard errors",
-        relation=Relation.EQUAL,
         expected=0.0,
         tolerance=5.0,
         measure=lambda r: r.kernel_error / r.kernel_spread,
@@ -188,15 +175,7 @@ CERTIFICATES = (
 )
 
 
-def _optimality(name: str, statement: str, says: str, source: str, **rest: Any) -> Claim:
-    return Claim(
-        id=f"hong2025.optimality.{name}",
-        experiment="hong2025.optimality",
-        statement=statement,
-        says=says,
-        source=source,
-        **rest,
-    )
+_optimality = rows_of("hong2025.optimality")
 
 
 def _slackness(result: Optimality, strength: float = 1.0) -> np.ndarray:
@@ -211,7 +190,6 @@ OPTIMALITY = (
         "(4.2)–(4.4)",
         "S ⪰ 0, SQ = 0 at B = t(J_K − I_K) ⊗ J_n, t = λ_H/(n(K−1)): relative sizes of what is off",
         "hong2025 (4.2), (4.3), (4.4); tolerance: rounding",
-        relation=Relation.EQUAL,
         expected=0.0,
         tolerance=_ROUNDING,
         measure=_slackness,
@@ -222,7 +200,6 @@ OPTIMALITY = (
         "(4.5) as displayed",
         "a/b where minimisation ends at λ_W = 4λ_H, against √(nK/(K−1))·λ_H/λ_W",
         "hong2025 (4.5); Theorem 2(a) has the root over both quotients",
-        relation=Relation.EQUAL,
         expected=lambda result: result.predicted_quotient(printed=True),
         tolerance=_DESCENT,
         measure=lambda result: result.quotient,
@@ -233,7 +210,6 @@ OPTIMALITY = (
         "(4.5), corrected",
         "a/b where minimisation ends at λ_W = 4λ_H, against √(nKλ_H/((K−1)λ_W))",
         "hong2025 Theorem 2(a); tolerance: the end of minimisation",
-        relation=Relation.EQUAL,
         expected=lambda result: result.predicted_quotient(),
         tolerance=_DESCENT,
         measure=lambda result: result.quotient,
@@ -247,7 +223,6 @@ OPTIMALITY = (
         "(2.22), (2.23)",
         "α¹ + α², one less the cosine of α and h̄₁ − h̄₂, and cosine of h̄₁ and h̄₂",
         "hong2025 (2.22), by minimisation of (2.6); tolerance: its end",
-        relation=Relation.EQUAL,
         expected=0.0,
         tolerance=_DESCENT,
         measure=lambda result: result.two_class_form,
@@ -258,7 +233,6 @@ OPTIMALITY = (
         "Remark after Theorem 5",
         "least risk of (2.6) found for classes of 7, 3 and 2, against the closed form",
         "ours, proven: (2.6) for any class sizes; tolerance: the end of minimisation",
-        relation=Relation.EQUAL,
         expected=lambda result: result.unequal_risk,
         tolerance=_DESCENT,
         measure=lambda result: result.unequal.risk,
@@ -269,7 +243,6 @@ OPTIMALITY = (
         "Remark after Theorem 5",
         "margin of each class where minimisation ends, for classes of 7, 3 and 2",
         "ours, proven: m_k = log((K−1)(1/q_k − 1)); tolerance: the end of minimisation",
-        relation=Relation.EQUAL,
         expected=lambda result: result.unequal_margins,
         tolerance=1e-5,
         measure=lambda result: result.unequal.margins,

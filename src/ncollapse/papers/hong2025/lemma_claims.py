@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ncollapse.claims import Claim, Relation, Wrong
+from ncollapse.claims import Relation, Wrong, rows_of
 
 if TYPE_CHECKING:
     from ncollapse.papers.hong2025.appendix import Lemmas
@@ -85,16 +85,7 @@ def _deviation_bound(_: Lemmas, factor: int = 1) -> np.ndarray:
     return np.minimum(1.0, 2.0 * np.exp(-factor * np.square(DEVIATIONS) / 2.0))
 
 
-def _lemma(name: str, statement: str, says: str, source: str, **rest: Any) -> Claim:
-    return Claim(
-        id=f"hong2025.lemmas.{name}",
-        experiment="hong2025.lemmas",
-        statement=statement,
-        says=says,
-        source=source,
-        **rest,
-    )
-
+_lemma = rows_of("hong2025.lemmas")
 
 LEMMAS = (
     _lemma(
@@ -102,7 +93,6 @@ LEMMAS = (
         "Lemma 10",
         "minimum of ⟨v₁ + v, v₂⟩/√(‖v₁‖² + ‖v‖²) over v ⊥ v₁, which acute pairs only approach",
         "hong2025 Lemma 10; tolerance: quadratic programming",
-        relation=Relation.EQUAL,
         expected=_lemma10,
         tolerance=1e-8,
         measure=lambda result: result.least,
@@ -204,15 +194,7 @@ LEMMAS = (
 )
 
 
-def _theorem8(name: str, statement: str, says: str, source: str, **rest: Any) -> Claim:
-    return Claim(
-        id=f"hong2025.theorem8.{name}",
-        experiment="hong2025.theorem8",
-        statement=statement,
-        says=says,
-        source=source,
-        **rest,
-    )
+_theorem8 = rows_of("hong2025.theorem8")
 
 
 def _last_score(result: TwoNeurons) -> float:
@@ -242,7 +224,6 @@ THEOREM8 = (
         "(2.24), (2.26)",
         "shares of fresh samples that a neuron and a pair get wrong, ties as errors and not",
         "hong2025 §2.3, Φ(−⟨μ, β⟩/(σ‖β‖)), and bivariate normals; tolerance: four standard errors",
-        relation=Relation.EQUAL,
         expected=lambda result: result.formula,
         tolerance=lambda r: _share_error(r.formula, 2 * r.fresh_count),
         measure=lambda result: result.fresh,
@@ -286,7 +267,6 @@ THEOREM8 = (
         "Remark after Theorem 8, corrected",
         "mean −s Φ⁻¹(error) of the best neuron at the largest s, whose limit is √(1 − 3/(2δ))",
         "ours: checked, limit of large n; tolerance: four standard errors, 1/n and 1/s",
-        relation=Relation.EQUAL,
         expected=lambda result: result.limit,
         tolerance=_score_tolerance,
         measure=_last_score,

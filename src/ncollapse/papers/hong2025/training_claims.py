@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ncollapse.claims import Claim, Missing, Relation, Wrong
+from ncollapse.claims import Missing, Relation, Wrong, rows_of
 
 if TYPE_CHECKING:
     from ncollapse.papers.hong2025.training import Curves, Training
@@ -69,97 +69,88 @@ def _at_low_noise(name: str) -> Callable[[Training], np.ndarray]:
     return lambda r: r.cells[name].isel(sigma=0).sel(ratio=r.cells["ratio"] > 1.1).values
 
 
-_FIGURE3: dict[str, Any] = {"experiment": "hong2025.figure3"}
+_figure3, _figure4, _figure5 = (rows_of(f"hong2025.figure{number}") for number in (3, 4, 5))
 _FIGURE3_ROWS = (
-    Claim(
-        id="hong2025.figure3.optimum",
-        statement=_OURS,
-        says="share of runs where collapse is feasible that homotopy brings within 1e-6 of the optimum",
-        source="hong2025 Theorem 2(a); an observation of ours",
+    _figure3(
+        "optimum",
+        _OURS,
+        "share of runs where collapse is feasible that homotopy brings within 1e-6 of the optimum",
+        "hong2025 Theorem 2(a); an observation of ours",
         relation=Relation.AT_LEAST,
         expected=0.95,
         measure=_reached("optimum"),
         wrong=Wrong("descent and L-BFGS from its end reach it too", measure=_reached("polished")),
-        **_FIGURE3,
     ),
-    Claim(
-        id="hong2025.figure3.infeasible",
-        statement=_OURS,
-        says="smaller trace quotient, of homotopy and of polished descent, where collapse is infeasible",
-        source="hong2025 Theorem 3; the threshold is ours",
+    _figure3(
+        "infeasible",
+        _OURS,
+        "smaller trace quotient, of homotopy and of polished descent, where collapse is infeasible",
+        "hong2025 Theorem 3; the threshold is ours",
         relation=Relation.AT_LEAST,
         expected=1e-5,
         measure=_best_quotient(False),
         wrong=Wrong("feasibility makes no difference", measure=_best_quotient(True)),
-        **_FIGURE3,
     ),
-    Claim(
-        id="hong2025.figure3.built",
-        statement="Theorem 2(a), Theorem 3",
-        says="gap of the network built from the certificate to the closed-form optimum",
-        source="hong2025 (2.12); tolerance: rounding",
-        relation=Relation.EQUAL,
+    _figure3(
+        "built",
+        "Theorem 2(a), Theorem 3",
+        "gap of the network built from the certificate to the closed-form optimum",
+        "hong2025 (2.12); tolerance: rounding",
         expected=0.0,
         tolerance=1e-10,
         measure=_ends("built_gap"),
         wrong=Wrong("training finds that network", measure=_ends("descent_gap")),
-        **_FIGURE3,
     ),
-    Claim(
-        id="hong2025.figure3.stable",
-        statement=_OURS,
-        says="gap after the built network is moved by a tenth of its size and descends by L-BFGS",
-        source="an observation of ours",
+    _figure3(
+        "stable",
+        _OURS,
+        "gap after the built network is moved by a tenth of its size and descends by L-BFGS",
+        "an observation of ours",
         relation=Relation.AT_MOST,
         expected=1e-7,
         measure=_ends("returned_gap"),
         wrong=Wrong("where descent ended is as good a start", measure=_ends("polished_gap")),
-        **_FIGURE3,
     ),
-    Claim(
-        id="hong2025.figure3.local",
-        statement=_OURS,
-        says="gap of a local minimum moved by a hundredth of its size, after L-BFGS, over its own",
-        source="an observation of ours; tolerance: flat directions",
+    _figure3(
+        "local",
+        _OURS,
+        "gap of a local minimum moved by a hundredth of its size, after L-BFGS, over its own",
+        "an observation of ours; tolerance: flat directions",
         relation=Relation.EQUAL,
         expected=1.0,
         tolerance=0.1,
         measure=_local("local"),
         wrong=Wrong("a nudge frees it, as homotopy does", measure=_local("optimum")),
-        **_FIGURE3,
     ),
-    Claim(
-        id="hong2025.figure3.descent",
-        statement=_OURS,
-        says="gap of full-batch descent after the budget where collapse is feasible",
-        source="an observation of ours",
+    _figure3(
+        "descent",
+        _OURS,
+        "gap of full-batch descent after the budget where collapse is feasible",
+        "an observation of ours",
         relation=Relation.AT_LEAST,
         expected=2e-4,
         measure=_ends("descent_gap"),
         wrong=Wrong("descent reaches the optimum", measure=_ends("optimum_gap")),
-        **_FIGURE3,
     ),
-    Claim(
-        id="hong2025.figure3.slow",
-        statement=_OURS,
-        says="nc1 (3.2) of full-batch descent at the least σ and d/n above 1.1",
-        source="an observation of ours",
+    _figure3(
+        "slow",
+        _OURS,
+        "nc1 (3.2) of full-batch descent at the least σ and d/n above 1.1",
+        "an observation of ours",
         relation=Relation.AT_LEAST,
         expected=2e-3,
         measure=_at_low_noise("descent_nc1_pinv"),
         wrong=Wrong("descent ends at the optimum", measure=_at_low_noise("optimum_nc1_pinv")),
-        **_FIGURE3,
     ),
-    Claim(
-        id="hong2025.figure3.printed",
-        statement="§3.2 as printed",
-        says="nc1 (3.2) at the least σ and d/n above 1.1, by full-batch descent",
-        source="hong2025 §3.2: all below 1e-4; batch size not given",
+    _figure3(
+        "printed",
+        "§3.2 as printed",
+        "nc1 (3.2) at the least σ and d/n above 1.1, by full-batch descent",
+        "hong2025 §3.2: all below 1e-4; batch size not given",
         relation=Relation.AT_MOST,
         expected=1e-4,
         measure=_at_low_noise("descent_nc1_pinv"),
         corrected="hong2025.figure3.slow",
-        **_FIGURE3,
     ),
 )
 
@@ -169,12 +160,11 @@ def _end_over_start(name: str) -> Callable[[Curves], np.ndarray]:
 
 
 _CURVE_ROWS = (
-    Claim(
-        id="hong2025.figure4.falls",
-        experiment="hong2025.figure4",
-        statement="Figure 4",
-        says="nc1 (3.2) at σ = 0.18 at the end over that at the start, at each d/n",
-        source="hong2025 Figure 4; the threshold is ours",
+    _figure4(
+        "falls",
+        "Figure 4",
+        "nc1 (3.2) at σ = 0.18 at the end over that at the start, at each d/n",
+        "hong2025 Figure 4; the threshold is ours",
         relation=Relation.AT_MOST,
         expected=0.2,
         measure=_end_over_start("nc1_pinv"),
@@ -182,12 +172,11 @@ _CURVE_ROWS = (
             "training leaves it as it was", measure=lambda r: r.values["nc1_pinv"][:, 0] ** 0
         ),
     ),
-    Claim(
-        id="hong2025.figure5.hidden",
-        experiment="hong2025.figure5",
-        statement="ours, after Figure 5",
-        says="trace quotient over nc1 (3.2) at σ = 1.42 at the end, at each d/n",
-        source="an observation of ours: (3.2) hides that nothing collapses",
+    _figure5(
+        "hidden",
+        "ours, after Figure 5",
+        "trace quotient over nc1 (3.2) at σ = 1.42 at the end, at each d/n",
+        "an observation of ours: (3.2) hides that nothing collapses",
         relation=Relation.AT_LEAST,
         expected=40.0,
         measure=lambda r: r.values["nc1_quotient"][:, -1] / r.values["nc1_pinv"][:, -1],
@@ -196,12 +185,11 @@ _CURVE_ROWS = (
             measure=lambda r: r.values["nc1_pinv"][:, -1] / r.values["nc1_pinv"][:, -1],
         ),
     ),
-    Claim(
-        id="hong2025.figure5.stays",
-        experiment="hong2025.figure5",
-        statement="Figure 5",
-        says="trace quotient at σ = 1.42 at the end, at each d/n",
-        source="hong2025 §3.2: far from collapse; the threshold is ours",
+    _figure5(
+        "stays",
+        "Figure 5",
+        "trace quotient at σ = 1.42 at the end, at each d/n",
+        "hong2025 §3.2: far from collapse; the threshold is ours",
         relation=Relation.AT_LEAST,
         expected=1.0,
         measure=lambda r: r.values["nc1_quotient"][:, -1],

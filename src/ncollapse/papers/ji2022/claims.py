@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ncollapse.claims import Claim, Missing, Relation, Wrong
+from ncollapse.claims import Missing, Relation, Wrong, rows_of
 from ncollapse.geometry import simplex_etf
 from ncollapse.papers.ji2022.experiments import METRICS, Example, Figure2
 from ncollapse.papers.ji2022.lemmas import LEMMAS, START, margin_ratios
@@ -60,15 +60,17 @@ def _exponents(result: Any) -> np.ndarray:
     return np.array([result.exponents[name] for name in METRICS])
 
 
+_example31, _figure2, _rates = (
+    rows_of(f"ji2022.{name}") for name in ("example31", "figure2", "rates")
+)
+
 CLAIMS = (
-    Claim(
-        id="ji2022.example31.kkt-point",
-        experiment="ji2022.example31",
-        statement="Example 3.1",
-        says="residual of the stationarity of (3.1) with multipliers Λ ≥ 0 on the constraints "
+    _example31(
+        "kkt-point",
+        "Example 3.1",
+        "residual of the stationarity of (3.1) with multipliers Λ ≥ 0 on the constraints "
         "that bind, relative",
-        source="ji2022 (3.1) and Definition A.1",
-        relation=Relation.EQUAL,
+        "ji2022 (3.1) and Definition A.1",
         expected=0.0,
         tolerance=1e-12,
         measure=lambda _: kkt_residual(*example_3_1()),
@@ -77,13 +79,11 @@ CLAIMS = (
             measure=lambda _: kkt_residual(*example_3_1(_FAR_OFF)),
         ),
     ),
-    Claim(
-        id="ji2022.example31.multipliers",
-        experiment="ji2022.example31",
-        statement="Example 3.1, multipliers Λ",
-        says="multipliers λ_kj of (3.1): ½ between the blocks, where its constraints bind, else 0",
-        source="derived from (3.1); our copy prints ½ within the blocks, where none binds",
-        relation=Relation.EQUAL,
+    _example31(
+        "multipliers",
+        "Example 3.1, multipliers Λ",
+        "multipliers λ_kj of (3.1): ½ between the blocks, where its constraints bind, else 0",
+        "derived from (3.1); our copy prints ½ within the blocks, where none binds",
         expected=lambda _: np.kron(1.0 - np.eye(2), np.full((2, 2), 0.5)),
         tolerance=1e-12,
         measure=lambda _: np.nan_to_num(kkt_fit(*example_3_1())[1]),
@@ -91,22 +91,20 @@ CLAIMS = (
             "½ within the blocks", expected=lambda _: np.kron(np.eye(2), np.full((2, 2), 0.5))
         ),
     ),
-    Claim(
-        id="ji2022.example31.escape",
-        experiment="ji2022.example31",
-        statement="Theorem 3.4",
-        says="verified decrease of log L along a direction tangent to the sphere",
-        source="ji2022 Theorem 3.4, Remark 3.4",
+    _example31(
+        "escape",
+        "Theorem 3.4",
+        "verified decrease of log L along a direction tangent to the sphere",
+        "ji2022 Theorem 3.4, Remark 3.4",
         relation=Relation.EXISTS,
         measure=lambda result: None if result.escape is None else result.escape.decrease,
         wrong=Wrong("the simplex has one too", measure=_escape_at_the_optimum),
     ),
-    Claim(
-        id="ji2022.example31.decrease",
-        experiment="ji2022.example31",
-        statement="Example 3.1",
-        says="decrease of log L along our escape, at least the best on the paper's curve",
-        source="ji2022 Example 3.1; tolerance: the spacing of α",
+    _example31(
+        "decrease",
+        "Example 3.1",
+        "decrease of log L along our escape, at least the best on the paper's curve",
+        "ji2022 Example 3.1; tolerance: the spacing of α",
         relation=Relation.AT_LEAST,
         expected=lambda result: -float(result.paper.min()),
         tolerance=1e-2,
@@ -116,25 +114,21 @@ CLAIMS = (
             measure=lambda result: -float(np.interp(0.2, result.angles, result.ours)),
         ),
     ),
-    Claim(
-        id="ji2022.figure2.means",
-        experiment="ji2022.figure2",
-        statement="Theorems 3.2 and 3.4, Figure 2(c)",
-        says="mean abs(cos + 1/(K−1)) of the class means at the end of the flow",
-        source=START + ": (‖θ₀‖/ρ)²",
-        relation=Relation.EQUAL,
+    _figure2(
+        "means",
+        "Theorems 3.2 and 3.4, Figure 2(c)",
+        "mean abs(cos + 1/(K−1)) of the class means at the end of the flow",
+        START + ": (‖θ₀‖/ρ)²",
         expected=0.0,
         tolerance=lambda result: result.start_share**2,
         measure=lambda result: _end(result, "nc2_equiangular_means"),
         wrong=Wrong("means stop where the classifier is", measure=lambda r: r.start_share),
     ),
-    Claim(
-        id="ji2022.figure2.classifier",
-        experiment="ji2022.figure2",
-        statement="Theorems 3.2 and 3.4, Figure 2(c)",
-        says="mean abs(cos + 1/(K−1)) of the classifier's rows at the end of the flow",
-        source=START + ": ‖θ₀‖/ρ",
-        relation=Relation.EQUAL,
+    _figure2(
+        "classifier",
+        "Theorems 3.2 and 3.4, Figure 2(c)",
+        "mean abs(cos + 1/(K−1)) of the classifier's rows at the end of the flow",
+        START + ": ‖θ₀‖/ρ",
         expected=0.0,
         tolerance=lambda result: result.start_share,
         measure=lambda result: _end(result, "nc2_equiangular_weight"),
@@ -143,63 +137,55 @@ CLAIMS = (
             measure=lambda r: 1.0 / (r.shape[0] - 1) - _end(r, "nc2_equiangular_weight"),
         ),
     ),
-    Claim(
-        id="ji2022.figure2.margin-bound",
-        experiment="ji2022.figure2",
-        statement="Theorem 3.1",
-        says="q_min over ρ²/(2(K−1)√n) at every step, at most 1",
-        source="ji2022 Theorem 3.1",
+    _figure2(
+        "margin-bound",
+        "Theorem 3.1",
+        "q_min over ρ²/(2(K−1)√n) at every step, at most 1",
+        "ji2022 Theorem 3.1",
         relation=Relation.AT_MOST,
         expected=1.0,
         tolerance=1e-12,
         measure=margin_ratios,
         wrong=Wrong("K for K − 1", measure=lambda r: margin_ratios(r, r.shape[0] + 1)),
     ),
-    Claim(
-        id="ji2022.figure2.margin",
-        experiment="ji2022.figure2",
-        statement="Theorem 3.1, equality",
-        says="q_min over its bound at the end",
-        source=START + ": (‖θ₀‖/ρ)²",
-        relation=Relation.EQUAL,
+    _figure2(
+        "margin",
+        "Theorem 3.1, equality",
+        "q_min over its bound at the end",
+        START + ": (‖θ₀‖/ρ)²",
         expected=1.0,
         tolerance=lambda result: result.start_share**2,
         measure=lambda result: float(margin_ratios(result)[-1]),
         wrong=Wrong("n for √n", measure=lambda r: margin_ratios(r)[-1] * math.sqrt(r.shape[1])),
     ),
-    Claim(
-        id="ji2022.figure2.descent",
-        experiment="ji2022.figure2",
-        statement="Figure 2(b) and (d)",
-        says="variation within classes and self-duality of gradient descent over those of the "
+    _figure2(
+        "descent",
+        "Figure 2(b) and (d)",
+        "variation within classes and self-duality of gradient descent over those of the "
         "flow at the same log(1/L)",
-        source="gradient descent follows the flow; tolerance: of the order of its step in time",
-        relation=Relation.EQUAL,
+        "gradient descent follows the flow; tolerance: of the order of its step in time",
         expected=1.0,
         tolerance=lambda result: 0.05 * result.time_step,
         measure=lambda result: _beside_descent(result, 0.0),
         wrong=Wrong("descent is a unit of log(1/L) ahead", lambda r: _beside_descent(r, 1.0)),
     ),
-    Claim(
-        id="ji2022.rates.printed",
-        experiment="ji2022.rates",
-        statement="Figure 2, “the rate O(1/log t)”",
-        says="least power of 1/log(1/L) by which the six curves of the four panels fall",
-        source="ji2022 §4.1",
+    _rates(
+        "printed",
+        "Figure 2, “the rate O(1/log t)”",
+        "least power of 1/log(1/L) by which the six curves of the four panels fall",
+        "ji2022 §4.1",
         relation=Relation.AT_LEAST,
         expected=1.0,
         tolerance=0.02,
         measure=_exponents,
         corrected="ji2022.rates.powers",
     ),
-    Claim(
-        id="ji2022.rates.powers",
-        experiment="ji2022.rates",
-        statement="ours, for Figure 2",
-        says="powers of 1/log(1/L): ½ for what sees the start to first order, 1 for the norms "
+    _rates(
+        "powers",
+        "ours, for Figure 2",
+        "powers of 1/log(1/L): ½ for what sees the start to first order, 1 for the norms "
         "and cosines of the class means",
-        source=START + "; derived at leading order, checked, not proved",
-        relation=Relation.EQUAL,
+        START + "; derived at leading order, checked, not proved",
         expected=_POWERS,
         tolerance=0.02,
         measure=_exponents,

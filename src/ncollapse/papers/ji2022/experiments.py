@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -248,6 +249,7 @@ def _crossing(num_classes: int, per_class: int) -> np.ndarray:
     "four metrics over log log t, with 10⁵ epochs of gradient descent beside the flow",
     quick={"epochs": 2_000},
     paper={},
+    run_of=attrgetter("run"),
 )
 def figure2(
     *,
@@ -259,6 +261,7 @@ def figure2(
     init: float = 1.0,
     until: float = 400.0,
     seed: int = 0,
+    rtol: float = 1e-7,
 ) -> Figure2:
     """ji2022 Appendix D: K = 5, N = 10, d = 20, step 5, 10⁵ epochs; and the flow to log(1/L).
 
@@ -269,7 +272,13 @@ def figure2(
     from ncollapse.models import LayerPeeled
 
     run = flow_ulpm(
-        num_classes=num_classes, per_class=per_class, dim=dim, seed=seed, init=init, until=until
+        num_classes=num_classes,
+        per_class=per_class,
+        dim=dim,
+        seed=seed,
+        init=init,
+        until=until,
+        rtol=rtol,
     )
     model = LayerPeeled.of(num_classes, per_class)
     samples = num_classes * per_class
@@ -288,6 +297,7 @@ def figure2(
     "powers of log(1/L) by which the four metrics fall, far beyond ordinary training",
     quick={},
     paper={"until": 1e8},
+    run_of=attrgetter("run"),
 )
 def rates(
     *,
@@ -297,6 +307,7 @@ def rates(
     init: float = 1.0,
     until: float = 1e6,
     seed: int = 0,
+    rtol: float = 1e-7,
     share: float = 0.05,
 ) -> Rates:
     """Figure 2's flow to log(1/L) = ``until``, fitted above ``share`` of it.
@@ -306,6 +317,12 @@ def rates(
     from ncollapse.flow import flow_ulpm
 
     run = flow_ulpm(
-        num_classes=num_classes, per_class=per_class, dim=dim, seed=seed, init=init, until=until
+        num_classes=num_classes,
+        per_class=per_class,
+        dim=dim,
+        seed=seed,
+        init=init,
+        until=until,
+        rtol=rtol,
     )
     return Rates(run, share)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
-from ncollapse.claims import Claim, Missing, Relation, Wrong
+from ncollapse.claims import Missing, Relation, Wrong, rows_of
 from ncollapse.papers.ji2022.experiments import Figure2
 from ncollapse.papers.ji2022.minimum_norm import kkt_residual, separations
 from ncollapse.theory.layer_peeled import margin_bound, scaled_derivatives
@@ -132,10 +131,7 @@ def _kernels(result: Figure2) -> np.ndarray:
     return np.array([abs(u.sum()) / math.sqrt(u.size) for u in units])
 
 
-def _row(name: str, statement: str, says: str, **rest: Any) -> Claim:
-    given: dict[str, Any] = {"experiment": "ji2022.figure2", "source": f"ji2022 {statement}"} | rest
-    return Claim(id=f"ji2022.figure2.{name}", statement=statement, says=says, **given)
-
+_row = rows_of("ji2022.figure2")
 
 LEMMAS = (
     _row(
@@ -179,7 +175,6 @@ LEMMAS = (
         "Lemma B.3, q_min → ∞",
         "q_min − log(1/L) at every step with L < log 2, where log(1/L) → ∞",
         source="ji2022 Lemma B.3; 0 ≤ q_min − log(1/L) ≤ log(N(K−1)) from (3.2)",
-        relation=Relation.EQUAL,
         expected=0.0,
         tolerance=_margin_slack,
         measure=lambda r: _below(r, r.run.observations["margin"] - r.run.log_inverse_loss),
@@ -193,7 +188,6 @@ LEMMAS = (
         "Lemma B.3, L = O(1/t)",
         "power p of L ∝ t^{−p} over the last half of log(1/L)",
         source="ji2022 Lemma B.3; tolerance: ours, a factor log t beside it adds 1/log t",
-        relation=Relation.EQUAL,
         expected=1.0,
         tolerance=lambda r: 2.0 / float(0.5 * r.run.log_time[-1]),
         measure=_loss_power,
@@ -244,7 +238,6 @@ LEMMAS = (
         "Theorem 3.2, Lemma B.1, Definition A.2",
         "δ of the (ε, δ)-KKT point at the end, against K²(K−1)²n^{3/2}/(e log(1/L)) → 0",
         source="ji2022 Lemma B.1 where γ̃ and q_min are at their bounds",
-        relation=Relation.EQUAL,
         expected=_last_delta,
         tolerance=_delta_tolerance,
         measure=lambda r: _ABOVE if isinstance(_delta(r), Missing) else _delta(r)[-1],
@@ -256,7 +249,6 @@ LEMMAS = (
         "residual of the stationarity of (3.1) at the end, multipliers Λ ≥ 0 on the constraints "
         "that bind up to the start's share",
         source=START + ": ‖θ₀‖/ρ",
-        relation=Relation.EQUAL,
         expected=0.0,
         tolerance=lambda r: r.start_share,
         measure=lambda r: kkt_residual(*_ends(r, -1), binds=r.start_share),
@@ -279,7 +271,6 @@ LEMMAS = (
         "gradient-rank",
         "(C.3)",
         "rank of ∇L with respect to the logits at eight snapshots",
-        relation=Relation.EQUAL,
         expected=lambda r: r.shape[0] - 1,
         measure=_ranks,
         wrong=Wrong("it has full rank", expected=lambda r: r.shape[0]),
@@ -288,7 +279,6 @@ LEMMAS = (
         "gradient-kernel",
         "(C.3)",
         "cosine between 1 and the u with uᵀ∇L = 0 at eight snapshots",
-        relation=Relation.EQUAL,
         expected=1.0,
         tolerance=1e-9,
         measure=_kernels,

@@ -140,7 +140,7 @@ def least_norm(
         table[index, num_classes + rows] = weight[labels[rows]] - weight[classes]
         return table.reshape(len(rows), -1)
 
-    found = minimize(
+    solution = minimize(
         lambda point: 0.5 * float(point @ point),
         start.ravel(),
         jac=lambda point: point,
@@ -148,6 +148,6 @@ def least_norm(
         constraints={"type": "ineq", "fun": slack, "jac": slopes},
         options={"maxiter": 2000, "ftol": 1e-12},
     )
-    if not found.success:
-        raise ArithmeticError(f"(3.1) was not solved from seed {seed}: {found.message}")
-    return split(found.x)
+    if not solution.success:
+        raise ArithmeticError(f"(3.1) was not solved from seed {seed}: {solution.message}")
+    return split(solution.x)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
-from ncollapse.claims import Claim, Relation, Wrong
+from ncollapse.claims import Relation, Wrong, rows_of
 from ncollapse.papers.ji2022.experiments import Solutions
 from ncollapse.papers.ji2022.minimum_norm import (
     deficit_residual,
@@ -60,11 +59,7 @@ def _near(result: Solutions) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(w + 0.05 * dw, h + 0.05 * dh) for (w, h), (dw, dh) in pairs]
 
 
-def _row(name: str, statement: str, says: str, **rest: Any) -> Claim:
-    given: dict[str, Any] = {"experiment": "ji2022.separation", "source": f"ji2022 {statement}"}
-    given |= {"relation": Relation.EQUAL} | rest
-    return Claim(id=f"ji2022.separation.{name}", statement=statement, says=says, **given)
-
+_row = rows_of("ji2022.separation")
 
 OPTIMA = (
     _row(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ncollapse.claims import Assumption, Claim, Missing, Relation, Wrong
+from ncollapse.claims import Assumption, Claim, Missing, Relation, Wrong, rows_of
 from ncollapse.geometry import centring_matrix, unit_rows
 from ncollapse.papers.min2025.network import Run
 from ncollapse.papers.min2025.starts import STARTS
@@ -188,12 +188,7 @@ def _weights_alone(run: Run) -> float:
     return float(np.abs(last - first).max() / run.trajectory.norm[-1] ** 2)
 
 
-def _row(name: str, statement: str, says: str, **rest: Any) -> Claim:
-    given: dict[str, Any] = {"source": f"min2025, {statement}", "relation": Relation.EQUAL}
-    given |= {"assumption": assumption, "experiment": "min2025.separable"} | rest
-    return Claim(id=f"min2025.{name}", statement=statement, says=says, **given)
-
-
+_row = rows_of("min2025.separable", prefix="min2025", assumption=assumption)
 _FROM_START = {"expected": 0.0, "tolerance": _start_tolerance}
 
 THEOREM = (
@@ -335,14 +330,14 @@ def _on(experiment: str, claim: Claim) -> Claim:
     return replace(claim, id=f"min2025.{kept}.{name}", experiment=f"min2025.{experiment}")
 
 
+_digits = rows_of("min2025.digits")
+
 FIGURE = (
-    Claim(
-        id="min2025.digits.input-rank",
-        experiment="min2025.digits",
-        statement="Figure (c)",
-        says="share of the inputs' squared norm outside three dimensions, against 61 %",
-        source="min2025, Figure (c); it does not print which digits, so two points either way",
-        relation=Relation.EQUAL,
+    _digits(
+        "input-rank",
+        "Figure (c)",
+        "share of the inputs' squared norm outside three dimensions, against 61 %",
+        "min2025, Figure (c); it does not print which digits, so two points either way",
         expected=0.61,
         tolerance=0.02,
         measure=lambda run: run.input_rank_error,
@@ -351,12 +346,11 @@ FIGURE = (
             measure=_singular_share,
         ),
     ),
-    Claim(
-        id="min2025.digits.feature-rank",
-        experiment="min2025.digits",
-        statement="Figure (d)",
-        says="least share of the features' squared norm outside three dimensions, of 0.2 % or less",
-        source="min2025, Figure (d); 0.2 % is rounded",
+    _digits(
+        "feature-rank",
+        "Figure (d)",
+        "least share of the features' squared norm outside three dimensions, of 0.2 % or less",
+        "min2025, Figure (d); 0.2 % is rounded",
         relation=Relation.AT_MOST,
         expected=0.002,
         tolerance=0.0005,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,8 @@ class LostClasses:
     "Collapse of a shallow ReLU network",
     "every claim of the theorem on orthogonally separable data, at log(1/L) = 3000",
     quick={},
-    paper={"num_classes": 6, "width": 96, "log_inverse_loss": 30_000.0},
+    paper={"num_classes": 6, "width": 96, "until": 30_000.0},
+    run_of=attrgetter("trajectory"),
 )
 def separable(
     *,
@@ -95,15 +97,13 @@ def separable(
     width: int = 48,
     scale: float = 1e-6,
     seed: int = 0,
-    log_inverse_loss: float = 3000.0,
+    until: float = 3000.0,
     rtol: float = 1e-5,
 ) -> Run:
     """The theorem's own setting: classes of lengths from 1 to 3, a small balanced start."""
     lengths = np.linspace(1.0, 3.0, num_classes)
     data = orthogonally_separable(num_classes, per_class, dim, seed, scales=lengths)
-    return run(
-        data, width=width, scale=scale, seed=seed, log_inverse_loss=log_inverse_loss, rtol=rtol
-    )
+    return run(data, width=width, scale=scale, seed=seed, log_inverse_loss=until, rtol=rtol)
 
 
 @experiment(
@@ -111,6 +111,7 @@ def separable(
     "what is left of the theorem on real digits, of which a fifth of the pairs break its assumption",
     quick={},
     paper={"per_class": 100},
+    run_of=attrgetter("trajectory"),
 )
 def digits(
     *,
@@ -120,7 +121,7 @@ def digits(
     width: int = 48,
     scale: float = 1e-3,
     seed: int = 0,
-    log_inverse_loss: float = 300.0,
+    until: float = 300.0,
     rtol: float = 2e-3,
     on_progress: Progress | None = None,
 ) -> Run:
@@ -134,7 +135,7 @@ def digits(
         width=width,
         scale=scale,
         seed=seed,
-        log_inverse_loss=log_inverse_loss,
+        log_inverse_loss=until,
         rtol=rtol,
         on_progress=on_progress,
     )
@@ -145,6 +146,7 @@ def digits(
     "every claim of the theorem on real digits, chosen so that its assumption holds",
     quick={},
     paper={"labels": (0, 1, 2, 7)},
+    run_of=attrgetter("trajectory"),
 )
 def separable_digits(
     *,
@@ -154,7 +156,7 @@ def separable_digits(
     width: int = 48,
     scale: float = 1e-6,
     seed: int = 0,
-    log_inverse_loss: float = 300.0,
+    until: float = 300.0,
     rtol: float = 1e-4,
     on_progress: Progress | None = None,
 ) -> Run:
@@ -169,7 +171,7 @@ def separable_digits(
         width=width,
         scale=scale,
         seed=seed,
-        log_inverse_loss=log_inverse_loss,
+        log_inverse_loss=until,
         rtol=rtol,
         on_progress=on_progress,
     )
@@ -189,14 +191,15 @@ def alignment_time(
     dim: int = 20,
     width: int = 48,
     seed: int = 0,
+    rtol: float = 1e-5,
 ) -> AlignmentTimes:
     """One start, made smaller and smaller, each run until log(1/L) = 1."""
     lengths = np.linspace(1.0, 3.0, num_classes)
     data = orthogonally_separable(num_classes, per_class, dim, seed, scales=lengths)
     aligned, escaped = [], []
     for size in sizes:
-        found = run(data, width=width, scale=size, seed=seed, log_inverse_loss=1.0)
-        log_time, path = found.alignment.log_time, found.trajectory
+        one = run(data, width=width, scale=size, seed=seed, log_inverse_loss=1.0, rtol=rtol)
+        log_time, path = one.alignment.log_time, one.trajectory
         aligned.append(np.nan if log_time is None else math.exp(log_time))
         level = path.log_inverse_loss
         escaped.append(math.exp(np.interp(level[0] - math.log(_ESCAPED), level, path.log_time)))
@@ -219,13 +222,15 @@ def lost_classes(
     width: int = 40,
     scale: float = 1e-6,
     seeds: tuple[int, ...] = (0, 1, 2),
+    rtol: float = 1e-5,
 ) -> LostClasses:
     """Classes of lengths 1 to 10, run until log(1/L) = 1; a seed for data and start alike."""
     lengths = np.linspace(1.0, 10.0, num_classes)
     runs = []
     for seed in seeds:
         data = orthogonally_separable(num_classes, per_class, dim, seed, scales=lengths)
-        runs.append(run(data, width=width, scale=scale, seed=seed, log_inverse_loss=1.0))
+        one = run(data, width=width, scale=scale, seed=seed, log_inverse_loss=1.0, rtol=rtol)
+        runs.append(one)
     return LostClasses(tuple(runs))
 
 

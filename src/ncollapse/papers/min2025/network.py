@@ -299,15 +299,15 @@ def _compare_weights(
 def _measure_snapshots(
     trajectory: runs.Run, data: Dataset
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    found, errors = [], []
+    rows, errors = [], []
     for snapshot in range(len(trajectory.snapshot_s)):
         features = trajectory.features_at(snapshot)
         weight, _ = trajectory.classifier_at(snapshot)
         summary = ClassStats.from_arrays(features, data.labels).finish()
-        found.append(compute(summary, preset="min2025", weight=weight))
+        rows.append(compute(summary, preset="min2025", weight=weight))
         errors.append(rank_error(features, data.num_classes))
-    names = sorted(set().union(*found))
-    table = {name: np.array([row.get(name, np.nan) for row in found]) for name in names}
+    names = sorted(set().union(*rows))
+    table = {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
     return table, np.array(errors)
 
 

@@ -55,6 +55,9 @@ def build_page(run: Run) -> Page:
     )
 
 
+separable = digits = separable_digits = build_page
+
+
 def _lead(run: Run) -> str:
     width = run.trajectory.parameters["hidden"].shape[0]
     opening = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ncollapse.claims import Claim, Missing, Relation, Wrong
+from ncollapse.claims import Missing, Wrong, rows_of
 from ncollapse.papers.min2025.experiments import AlignmentTimes, LostClasses
 
 _SCALE_FREE = "ours: while logits are small, directions move at a rate that no scale enters"
@@ -29,27 +29,26 @@ def _misplaced(result: LostClasses) -> int:
     return int(np.abs(foretold - result.group_sizes).sum())
 
 
+_alignment_time = rows_of("min2025.alignment_time", prefix="min2025.alignment-time")
+_lost_classes = rows_of("min2025.lost_classes", prefix="min2025.lost-classes")
+
 STARTS = (
-    Claim(
-        id="min2025.alignment-time.aligned",
-        experiment="min2025.alignment_time",
-        statement="alignment theorem: some T*",
-        says="slope of T* over log(1/size of the start), times the rate λ of growth: T* stays",
-        source=_SCALE_FREE + "; tolerance: the error of the integrator's steps",
-        relation=Relation.EQUAL,
+    _alignment_time(
+        "aligned",
+        "alignment theorem: some T*",
+        "slope of T* over log(1/size of the start), times the rate λ of growth: T* stays",
+        _SCALE_FREE + "; tolerance: the error of the integrator's steps",
         expected=0.0,
         tolerance=1e-3,
         measure=_alignment_slope,
         wrong=Wrong("T* waits until the loss falls, log(1/size)/λ", expected=lambda _: 1.0),
     ),
-    Claim(
-        id="min2025.alignment-time.escaped",
-        experiment="min2025.alignment_time",
-        statement="small initialisation",
-        says="slope over log(1/size of the start) of the time at which the loss falls, times the "
+    _alignment_time(
+        "escaped",
+        "small initialisation",
+        "slope over log(1/size of the start) of the time at which the loss falls, times the "
         "rate λ = √(1 − 1/K) max_k ‖Σ_{i in k} x_i‖",
-        source=_SCALE_FREE + ": aligned neurons grow like e^{λt}",
-        relation=Relation.EQUAL,
+        _SCALE_FREE + ": aligned neurons grow like e^{λt}",
         expected=1.0,
         tolerance=1e-2,
         measure=lambda result: result.slope(result.escaped) * result.rate,
@@ -57,13 +56,11 @@ STARTS = (
             "logits, of degree 2, have to grow from the size itself", expected=lambda _: 0.5
         ),
     ),
-    Claim(
-        id="min2025.lost-classes.classes",
-        experiment="min2025.lost_classes",
-        statement="alignment theorem: K groups",
-        says="classes that are lost without having been forecast, or the reverse, over all runs",
-        source="ours: theory.alignment; the limit of small starts, checked, not proved",
-        relation=Relation.EQUAL,
+    _lost_classes(
+        "classes",
+        "alignment theorem: K groups",
+        "classes that are lost without having been forecast, or the reverse, over all runs",
+        "ours: theory.alignment; the limit of small starts, checked, not proved",
         expected=0.0,
         measure=_disagreements,
         wrong=Wrong(
@@ -71,13 +68,11 @@ STARTS = (
             measure=lambda result: int(np.sum(result.group_sizes == 0)),
         ),
     ),
-    Claim(
-        id="min2025.lost-classes.neurons",
-        experiment="min2025.lost_classes",
-        statement="alignment theorem: K groups",
-        says="neurons by which the groups' sizes differ from the forecast, over all runs",
-        source="ours: theory.alignment; the limit of small starts, checked, not proved",
-        relation=Relation.EQUAL,
+    _lost_classes(
+        "neurons",
+        "alignment theorem: K groups",
+        "neurons by which the groups' sizes differ from the forecast, over all runs",
+        "ours: theory.alignment; the limit of small starts, checked, not proved",
         expected=0.0,
         measure=_misplaced,
         wrong=Wrong(

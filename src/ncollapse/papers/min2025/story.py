@@ -83,7 +83,7 @@ def tell(
     width: int = 48,
     scale: float = 1e-3,
     seed: int = 0,
-    log_inverse_loss: float = 300.0,
+    until: float = 300.0,
     rtol: float = 2e-3,
     on_progress: Progress | None = None,
 ) -> Story:
@@ -92,10 +92,16 @@ def tell(
     The first takes `separable_choice` of all digits of these classes, ``per_class`` of each at most.
     """
     shared: dict[str, Any] = {"width": width, "seed": seed, "on_progress": on_progress}
-    shared |= {"log_inverse_loss": log_inverse_loss}
     every = digits(
-        labels=labels, per_class=per_class, data_dir=data_dir, scale=scale, rtol=rtol, **shared
+        labels=labels,
+        per_class=per_class,
+        data_dir=data_dir,
+        scale=scale,
+        until=until,
+        rtol=rtol,
+        **shared,
     )
+    shared |= {"log_inverse_loss": until}
     if every.trajectory.interrupted:
         return Story(None, (), every, None, "the run was interrupted", True)
     certificate = certify(every.data)
@@ -111,10 +117,10 @@ def tell(
     bent: list[Run] = []
     for share in SHARES:
         mixed = _exchange(whole, subset.indices, len(chosen.labels) // len(labels), share)
-        found = run(mixed, scale=scale, rtol=rtol, max_steps=_STEPS, **shared)
-        if found.trajectory.interrupted:
+        bent_run = run(mixed, scale=scale, rtol=rtol, max_steps=_STEPS, **shared)
+        if bent_run.trajectory.interrupted:
             return Story(held, tuple(bent), every, certificate, interrupted=True)
-        bent.append(found)
+        bent.append(bent_run)
     return Story(held, tuple(bent), every, certificate)
 
 
@@ -124,16 +130,18 @@ def distances(run: Run) -> dict[str, float | None]:
     Masses and directions are those of neurons grouped by their output weights, as exact groups
     are empty once the assumption is bent.
     """
-    found: dict[str, float | None] = {}
+    distance: dict[str, float | None] = {}
     for name, metric in DISTANCES.items():
         value = float(run.metrics[metric][-1]) if metric in run.metrics else np.nan
-        found[name] = None if np.isnan(value) else value
+        distance[name] = None if np.isnan(value) else value
     _, masses, cosines = output_groups(run)
     known = [value for value in cosines if value is not None]
-    found["weights off max margin"] = 1.0 - min(known) if known else None
+    distance["weights off max margin"] = 1.0 - min(known) if known else None
     limit = run.limit
-    found["masses off by"] = None if limit is None else float(np.abs(masses - limit.masses).max())
-    return found
+    distance["masses off by"] = (
+        None if limit is None else float(np.abs(masses - limit.masses).max())
+    )
+    return distance
 
 
 def _exchange(data: Dataset, kept: np.ndarray, size: int, share: float) -> Dataset:

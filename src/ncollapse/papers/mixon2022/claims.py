@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ncollapse.claims import Claim, Missing, Relation, Wrong
+from ncollapse.claims import Claim, Missing, Relation, Wrong, rows_of
 from ncollapse.papers.mixon2022.experiments import OUTGROWN, FinalErrors, Start, Starts
 from ncollapse.papers.mixon2022.invariant import INVARIANT
 
@@ -61,19 +61,21 @@ def _adam_power(result: FinalErrors) -> float | Missing:
     return result.exponent("adam", "snc1")
 
 
+_figure1, _figure2 = rows_of("mixon2022.figure1"), rows_of("mixon2022.figure2")
+_final_errors = rows_of("mixon2022.final_errors", prefix="mixon2022.final-errors")
+
+
 def _exponent(name: str, power: float, wrong: float) -> Claim:
     def measure(result: FinalErrors) -> float | Missing:
         if len(result.sizes) < 2:
             return Missing("one size does not give a power")
         return result.exponent("flow", name)
 
-    return Claim(
-        id=f"mixon2022.final-errors.{name}",
-        experiment="mixon2022.final_errors",
-        statement="§4, second question",
-        says=f"power p of the final error {name} ∝ ε^p",
-        source=_EXPONENT,
-        relation=Relation.EQUAL,
+    return _final_errors(
+        name,
+        "§4, second question",
+        f"power p of the final error {name} ∝ ε^p",
+        _EXPONENT,
         expected=power,
         tolerance=0.05,
         measure=measure,
@@ -82,36 +84,32 @@ def _exponent(name: str, power: float, wrong: float) -> Claim:
 
 
 CLAIMS = (
-    Claim(
-        id="mixon2022.figure1.strong-collapse",
-        experiment="mixon2022.figure1",
-        statement="Figure 1",
-        says="largest of the errors of (SNC1)–(SNC3) at the end of each run, at most its ε",
-        source="the figure shows the order ε; the factor 1 is ours",
+    _figure1(
+        "strong-collapse",
+        "Figure 1",
+        "largest of the errors of (SNC1)–(SNC3) at the end of each run, at most its ε",
+        "the figure shows the order ε; the factor 1 is ours",
         relation=Relation.AT_MOST,
         expected=lambda result: result.sizes,
         measure=_largest_errors,
         wrong=Wrong("WWᵀ → √N I, without the centring of (SNC1)", measure=_uncentred_errors),
     ),
-    Claim(
-        id="mixon2022.figure1.exact-flow",
-        experiment="mixon2022.figure1",
-        statement="Theorem 3(b)",
-        says="error of (SNC3) over that of the exact flow on S, while that is ten times the "
+    _figure1(
+        "exact-flow",
+        "Theorem 3(b)",
+        "error of (SNC3) over that of the exact flow on S, while that is ten times the "
         "error that stays",
-        source="mixon2022 Theorem 3; what stays is at right angles to S: second order",
-        relation=Relation.EQUAL,
+        "mixon2022 Theorem 3; what stays is at right angles to S: second order",
         expected=1.0,
         tolerance=1.0 / _LED**2,
         measure=lambda result: _against_exact(result, 1.0),
         wrong=Wrong("b relaxes at the rate 1.2 CN", measure=lambda r: _against_exact(r, 1.2)),
     ),
-    Claim(
-        id="mixon2022.figure2.late-distance",
-        experiment="mixon2022.figure2",
-        statement="Theorem 2, Figure 2",
-        says="largest relative distance to S once the growing part is ten times the whole start",
-        source="mixon2022 Theorem 2, linearised: e^{1/(C√N)} / (10 − e^{1/(C√N)})",
+    _figure2(
+        "late-distance",
+        "Theorem 2, Figure 2",
+        "largest relative distance to S once the growing part is ten times the whole start",
+        "mixon2022 Theorem 2, linearised: e^{1/(C√N)} / (10 − e^{1/(C√N)})",
         relation=Relation.AT_MOST,
         expected=_escape_bound,
         measure=lambda result: result.late_distances(),
@@ -122,13 +120,11 @@ CLAIMS = (
             ),
         ),
     ),
-    Claim(
-        id="mixon2022.figure2.final-distance",
-        experiment="mixon2022.figure2",
-        statement="§4, first question",
-        says="power p of the final relative distance to S ∝ ε^p",
-        source=_EXPONENT,
-        relation=Relation.EQUAL,
+    _figure2(
+        "final-distance",
+        "§4, first question",
+        "power p of the final relative distance to S ∝ ε^p",
+        _EXPONENT,
         expected=1.0,
         tolerance=0.05,
         measure=_final_distance_power,
@@ -137,14 +133,12 @@ CLAIMS = (
     _exponent("snc1", 2.0, 1.0),
     _exponent("snc2", 1.0, 2.0),
     _exponent("snc3", 1.0, 2.0),
-    Claim(
-        id="mixon2022.final-errors.adam",
-        experiment="mixon2022.final_errors",
-        statement="§4, third question",
-        says="power p of Adam's final error snc1 ∝ ε^p: it does not end at strong collapse, "
+    _final_errors(
+        "adam",
+        "§4, third question",
+        "power p of Adam's final error snc1 ∝ ε^p: it does not end at strong collapse, "
         "however small the start",
-        source=_EXPONENT,
-        relation=Relation.EQUAL,
+        _EXPONENT,
         expected=0.0,
         tolerance=0.1,
         measure=_adam_power,

@@ -160,6 +160,7 @@ def figure1(
     dim: int = 15,
     seed: int = 0,
     until: float = 32.0,
+    rtol: float = 1e-9,
 ) -> Starts:
     """mixon2022 Figures 1 and 2: C = N = 3, p = 15, ‖H₀‖ = ‖W₀‖ = ε, b₀ = 0, several ε.
 
@@ -168,7 +169,7 @@ def figure1(
     from ncollapse.flow import flow_ufm
 
     shape: dict[str, Any] = {"num_classes": num_classes, "per_class": per_class, "dim": dim}
-    runs = [flow_ufm(**shape, seed=seed, init=size, until=until) for size in sizes]
+    runs = [flow_ufm(**shape, seed=seed, init=size, until=until, rtol=rtol) for size in sizes]
     return Starts(tuple(map(Start.of, runs, sizes)), seed)
 
 
@@ -178,9 +179,15 @@ def figure1(
     quick={"sizes": SIZES[:2]},
     paper={},
 )
-def figure2(**settings: Any) -> Starts:
+def figure2(
+    *,
+    sizes: tuple[float, ...] = SIZES,
+    seed: int = 0,
+    until: float = 32.0,
+    rtol: float = 1e-9,
+) -> Starts:
     """The runs of `figure1`, seen against the invariant subspace S."""
-    return figure1(**settings)
+    return figure1(sizes=sizes, seed=seed, until=until, rtol=rtol)
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,6 +274,7 @@ def final_errors(
     per_class: int = 3,
     dim: int = 15,
     until: float = 32.0,
+    rtol: float = 1e-9,
     optimisers: dict[str, tuple[float, int]] | None = None,
 ) -> FinalErrors:
     """Final errors of the flow, and of optimisers, against ε.
@@ -284,7 +292,7 @@ def final_errors(
     shape: dict[str, Any] = {"num_classes": num_classes, "per_class": per_class, "dim": dim}
     for row, size in enumerate(sizes):
         for column, seed in enumerate(seeds):
-            run = flow_ufm(**shape, seed=seed, init=size, until=until)
+            run = flow_ufm(**shape, seed=seed, init=size, until=until, rtol=rtol)
             ends = {"flow": run.observations}
             for rule, (rate, epochs) in chosen.items():
                 start = model.start(dim, size, seed)

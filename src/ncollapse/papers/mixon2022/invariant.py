@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
-from ncollapse.claims import Claim, Relation, Wrong
+from ncollapse.claims import Relation, Wrong, rows_of
 from ncollapse.metrics import measure
 from ncollapse.papers.mixon2022.experiments import Subspace
 from ncollapse.theory.unconstrained import (
@@ -41,10 +40,10 @@ def _collapse_metrics(result: Subspace, turned: bool = False) -> np.ndarray:
     point = result.collapsed
     labels = np.repeat(np.arange(len(point.weight)), result.per_class)
     features = point.features[:, ::-1] if turned else point.features
-    found = measure(
+    metrics = measure(
         features, labels, weight=point.weight, bias=point.bias, preset=_COLLAPSE
     ).metrics
-    return np.array([found[name] for name in _COLLAPSE])
+    return np.array([metrics[name] for name in _COLLAPSE])
 
 
 def _lemma_4(result: Subspace, *, bias: bool = True) -> np.ndarray:
@@ -157,11 +156,7 @@ def _slope_errors(result: Subspace, factor: float = 1.0) -> np.ndarray:
     return np.array(errors)
 
 
-def _row(name: str, statement: str, says: str, **rest: Any) -> Claim:
-    given: dict[str, Any] = {"experiment": "mixon2022.subspace", "source": f"mixon2022 {statement}"}
-    given |= {"relation": Relation.EQUAL, "expected": 0.0, "tolerance": _ROUNDING} | rest
-    return Claim(id=f"mixon2022.subspace.{name}", statement=statement, says=says, **given)
-
+_row = rows_of("mixon2022.subspace", expected=0.0, tolerance=_ROUNDING)
 
 INVARIANT = (
     _row(
