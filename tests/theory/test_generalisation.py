@@ -232,10 +232,25 @@ def test_refused_arguments():
         lambda sigma, norm: theorem7b_error(sigma, 20.0, 300, norm),
         lambda sigma, norm: corrected_lower_error(sigma, 20.0, norm),
     ):
-        with pytest.raises(ValueError, match="sigma must be positive"):
+        with pytest.raises(ValueError, match="^sigma must be positive"):
             bound(-1.0, 1.0)
         with pytest.raises(ValueError, match="norm must be a positive"):
             bound(1.0, 0.0)
+
+
+def test_bounds_name_a_ratio_that_is_none():
+    for bound in (
+        lambda ratio: best_error(1.0, ratio),
+        lambda ratio: theorem7a_error(1.0, ratio, 300),
+        lambda ratio: theorem7b_error(1.0, ratio, 300),
+        lambda ratio: corrected_lower_error(1.0, ratio),
+    ):
+        with pytest.raises(ValueError, match="^ratio must be positive"):
+            bound(-2.0)
+
+
+def test_means_of_norm_one_unless_told():
+    assert corrected_lower_error(0.4, 12.0) == corrected_lower_error(0.4, 12.0, norm=1.0)
 
 
 def test_the_package_does_without_scipy_stats():

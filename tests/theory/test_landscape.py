@@ -164,3 +164,21 @@ def test_the_dictionary_is_json_ready_and_the_origin_is_refused():
     assert escape.to_dict()["kind"] == "curvature"
     with pytest.raises(ValueError, match="origin"):
         escape_direction(np.zeros((3, 2)), np.zeros((6, 2)))
+
+
+def test_samples_in_any_order_have_labels_and_single_precision_is_not_kept():
+    rng = np.random.default_rng(3)
+    weight, features = rng.standard_normal((3, 4)), rng.standard_normal((6, 4))
+    single = weight.astype(np.float32), features.astype(np.float32)
+    weight, features = (part.astype(float) for part in single)
+    order, labels = rng.permutation(6), np.repeat(np.arange(3), 2)
+    expected = escape_direction(weight, features)
+    shuffled = escape_direction(weight, features[order], labels[order])
+    assert shuffled.decrease == pytest.approx(expected.decrease, rel=1e-9)
+    assert escape_direction(*single).decrease == expected.decrease
+    vector = rng.standard_normal(36)
+    product = riemannian_hessian(weight, features) @ vector
+    moved = np.append(vector[:12], vector[12:].reshape(6, 4)[order])
+    other = riemannian_hessian(weight, features[order], labels[order]) @ moved
+    np.testing.assert_allclose(other[12:].reshape(6, 4), product[12:].reshape(6, 4)[order])
+    assert (riemannian_hessian(*single) @ vector).tolist() == product.tolist()

@@ -167,6 +167,35 @@ def test_kkt_residuals_are_those_of_lemma_b_1(seed):
     assert multipliers @ (np.array(gaps) / q_min - 1.0) <= residuals.delta
 
 
+@pytest.mark.parametrize(
+    "quantity",
+    [
+        lp.log_loss,
+        lp.margin,
+        lp.margin_ratio,
+        lp.log_loss_gap,
+        lp.loss_gap,
+        lambda *model: list(lp.kkt_residuals(*model).to_dict().values()),
+        lambda *model: lp.log_loss_gradient(*model)[0],
+    ],
+)
+def test_samples_in_any_order_have_labels(quantity):
+    weight, features = collapsed_pair(3, 4, 5, 3.0)
+    features += 0.1 * np.random.default_rng(0).standard_normal(features.shape)
+    order = np.random.default_rng(1).permutation(12)
+    expected = quantity(weight, features)
+    labels = np.repeat(np.arange(3), 4)[order]
+    assert quantity(weight, features[order], labels) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_loss_of_log_2_is_none_below_it():
+    """Of two samples one has no margin, the other no loss."""
+    weight, features = np.array([[1.0], [-1.0]]), np.array([[0.0], [-1e5]])
+    assert lp.log_loss(weight, features) == math.log(math.log(2.0))
+    with pytest.raises(ValueError, match="below log 2"):
+        lp.kkt_residuals(weight, features)
+
+
 def test_the_far_log_domain_loses_nothing():
     for level in (10.0, 1e3, 1e6, 1e8):
         weight, features = collapsed_pair(5, 10, 20, 1.0)

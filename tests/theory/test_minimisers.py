@@ -120,6 +120,7 @@ def test_the_constructed_point_has_the_stated_risk_and_shape(model, case):
         model, num_classes=num_classes, per_class=per_class, lambda_w=lambda_w, lambda_h=lambda_h
     )
     weight, features = point.construct(num_classes + 2)
+    assert weight.shape == (num_classes, num_classes + 2)
     assert features.min() >= 0.0
     assert risk(model, weight, features, per_class, lambda_w, lambda_h) == pytest.approx(
         point.risk, rel=1e-13
@@ -219,6 +220,8 @@ def test_a_certificate_needs_both_of_its_conditions():
     assert not Optimality(-1e-3, 0.0, 1.0).holds()
     assert not Optimality(0.0, 1e-3, 1.0).holds()
     assert Optimality(-1e-3, 1e-3, 1.0).holds(tolerance=1e-2)
+    assert Optimality(-1e-12, 1e-12, 1.0).holds()
+    assert not Optimality(-1e-14, 0.0, 1e-3).holds()
 
 
 def test_a_point_beside_the_minimiser_is_refused_a_certificate():
@@ -276,3 +279,4 @@ def test_the_dictionary_is_json_ready():
     ).to_dict()
     assert {"a", "b", "risk", "metrics", "smallest_eigenvalue"} <= fields.keys()
     assert abs(fields["smallest_eigenvalue"]) < 1e-15
+    assert fields["collapsed"] is True

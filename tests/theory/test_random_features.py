@@ -37,6 +37,9 @@ def test_width_bound_is_its_formula():
     smallest = np.linalg.eigvalsh(random_feature_kernel(INPUTS))[0]
     expected = np.linalg.norm(INPUTS, 2) ** 4 * 5 * np.log(5) / smallest**2
     assert width_bound(INPUTS) == pytest.approx(expected, rel=1e-10)
+    smallest = np.linalg.eigvalsh(random_feature_kernel(INPUTS, 0.0))[0]
+    expected = np.linalg.norm(INPUTS, 2) ** 4 * 5 * np.log(5) / smallest**2
+    assert width_bound(INPUTS, 0.0) == pytest.approx(expected, rel=1e-10)
 
 
 def test_parallel_rows_and_other_norms_are_refused():
