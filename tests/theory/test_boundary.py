@@ -60,6 +60,8 @@ def test_expected_square_excess_is_its_integral(mean):
         (unit_pair(0.0), 0.2, [300, 100], 1),
         (np.eye(3), 0.5, [1, 2, 3], 1),
         (np.array([[1.0, 0.5], [-2.0, 0.1], [0.0, -1.0], [0.0, 0.0]]), 0.8, [4, 1, 1, 2], 3),
+        # ⟨μ_t, a⟩ < 0 at the minimum.
+        (np.array([[3.0, 0.6], [6.0, 0.0]]), 3.0, [1, 2], 0),
     ],
 )
 def test_boundary_is_the_minimum_of_its_formula(means, sigma, sizes, target):
@@ -106,6 +108,13 @@ def test_noise_beyond_every_square_has_the_limit():
     tiny = phase_boundary(1e-200 * np.eye(3), 1e-200)
     assert float(tiny.ratio) == pytest.approx(float(phase_boundary(np.eye(3), 1.0).ratio))
     assert float(phase_boundary(np.zeros((3, 2)), 1e-160).ratio) == 2.0
+    assert float(phase_boundary(1e10 * np.eye(3), 1e-320).ratio) == pytest.approx(1.0, abs=1e-14)
+
+
+def test_means_in_single_precision_are_not_worked_on_in_it():
+    means = np.array([[1.0, 0.3], [0.7, -0.4]], dtype=np.float32)
+    plain = phase_boundary(means.astype(float), 0.4)
+    assert phase_boundary(means, 0.4).to_dict() == plain.to_dict()
 
 
 @pytest.mark.parametrize("sigma", [0.05, 0.7, 4.0])
@@ -136,6 +145,7 @@ def test_one_value_a_noise_level_in_any_order_and_shape():
     boundary = phase_boundary(unit_pair(1.0), levels)
     assert boundary.ratio.shape == (2, 2)
     assert boundary.minimiser.shape == (2, 2, 2)
+    assert boundary.sigma.tolist() == levels.tolist()
     for place in np.ndindex(2, 2):
         alone = phase_boundary(unit_pair(1.0), levels[place])
         assert float(alone.ratio) == pytest.approx(boundary.ratio[place], rel=1e-10)

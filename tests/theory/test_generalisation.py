@@ -172,16 +172,17 @@ def test_small_bivariate_probabilities_keep_their_digits():
         assert bivariate_normal(h, k, correlation) == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("seed", range(3), ids=lambda seed: f"seed={seed}")
-def test_best_neuron_is_the_optimum_of_a_general_method(seed):
-    own, rest, mean = sample(6, 14, 0.7, seed)
+@pytest.mark.parametrize(("dim", "seed", "binding"), [(14, 0, 0), (8, 3, 1), (9, 4, 1)])
+def test_best_neuron_is_the_optimum_of_a_general_method(dim, seed, binding):
+    own, rest, mean = sample(6, dim, 0.7, seed)
     neuron = best_neuron(own, rest, mean, 0.7)
     assert np.allclose(own @ neuron.beta, 1.0, atol=1e-9)
     assert (rest @ neuron.beta).max() <= 1e-9
+    assert np.sum(rest @ neuron.beta > -1e-9) == binding
     assert neuron.gap < 1e-9
     general = minimize(
         lambda beta: -(mean @ beta) / np.linalg.norm(beta),
-        neuron.beta + 0.1 * np.random.default_rng(seed).standard_normal(14),
+        neuron.beta + 0.1 * np.random.default_rng(seed).standard_normal(dim),
         method="SLSQP",
         constraints=[
             {"type": "eq", "fun": lambda beta: own @ beta - 1.0},
@@ -210,6 +211,11 @@ def test_no_neuron_on_contradictory_samples():
     own, rest, mean = sample(20, 21, 2.0, 0)
     assert best_neuron(own, rest, mean, 2.0) is None
     assert best_pair(own, rest, mean, 2.0) is None
+    # One class has a neuron, the other is at two distances on one ray.
+    own, rest = np.array([[1.0, 0.0]]), np.array([[-1.0, 0.0], [-2.0, 0.0]])
+    assert best_neuron(own, rest, [1.0, 0.0], 1.0) is not None
+    assert best_pair(own, rest, [1.0, 0.0], 1.0) is None
+    assert best_pair(rest, own, [-1.0, 0.0], 1.0) is None
     # More samples than dimensions: no direction is 1 on all of them.
     own, rest, mean = sample(5, 3, 0.5, 0)
     assert best_neuron(own, rest, mean, 0.5) is None
