@@ -223,8 +223,24 @@ def test_no_neuron_on_contradictory_samples():
     assert best_neuron(np.array([[0.0, 1.0]]), np.array([[1.0, 0.0]]), [1.0, 0.0], 1.0) is None
 
 
+def test_samples_and_levels_are_worked_on_in_double_precision():
+    own, rest = [[1, 0], [1, 1]], [[-1, 0], [-2, 1]]
+    floats = np.array(own, float), np.array(rest, float)
+    mean = np.array([0.9, 0.1], dtype=np.float32)
+    whole = best_pair(own, rest, mean, 0.7)
+    assert whole.to_dict() == best_pair(*floats, mean.astype(float), 0.7).to_dict()
+    sigma, ratio = np.float32(0.7), np.float32(2.3)
+    assert best_error(sigma, ratio) == best_error(float(sigma), float(ratio))
+
+
 def test_refused_arguments():
     own, rest, mean = sample(3, 8, 1.0, 0)
+    with pytest.raises(ValueError, match=r"^own must be a matrix \(samples, dimensions\)"):
+        best_neuron(own[0], rest, mean, 1.0)
+    with pytest.raises(ValueError, match=r"^rest must be a matrix \(samples, dimensions\)"):
+        best_neuron(own, rest[0], mean, 1.0)
+    with pytest.raises(ValueError, match=r"^mean must be finite"):
+        best_neuron(own, rest, np.full(8, np.nan), 1.0)
     with pytest.raises(ValueError, match="share one dimension"):
         best_neuron(own, rest[:, :-1], mean, 1.0)
     with pytest.raises(ValueError, match="sigma must be"):
@@ -238,7 +254,7 @@ def test_refused_arguments():
         lambda sigma, norm: theorem7b_error(sigma, 20.0, 300, norm),
         lambda sigma, norm: corrected_lower_error(sigma, 20.0, norm),
     ):
-        with pytest.raises(ValueError, match="^sigma must be positive"):
+        with pytest.raises(ValueError, match=r"^sigma must be positive"):
             bound(-1.0, 1.0)
         with pytest.raises(ValueError, match="norm must be a positive"):
             bound(1.0, 0.0)
@@ -251,7 +267,7 @@ def test_bounds_name_a_ratio_that_is_none():
         lambda ratio: theorem7b_error(1.0, ratio, 300),
         lambda ratio: corrected_lower_error(1.0, ratio),
     ):
-        with pytest.raises(ValueError, match="^ratio must be positive"):
+        with pytest.raises(ValueError, match=r"^ratio must be positive"):
             bound(-2.0)
 
 

@@ -152,9 +152,7 @@ class _Symmetric(LinearOperator):
 class _Sphere:
     """L/L and its derivatives at one point, flattened to vectors."""
 
-    def __init__(
-        self, weight: np.ndarray, features: np.ndarray, labels: np.ndarray | None
-    ) -> None:
+    def __init__(self, weight: np.ndarray, features: np.ndarray, labels: np.ndarray | None) -> None:
         self.labels = check_model(weight, features, labels)
         weight, features = np.asarray(weight, float), np.asarray(features, float)
         self.weight, self.features = weight, features
