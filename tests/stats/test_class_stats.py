@@ -552,9 +552,10 @@ def test_what_is_read_off_a_summary():
 
 
 def test_only_the_class_with_a_long_first_sample_gets_another_reference():
+    """It comes when the others have sums already, which stay."""
     features, labels = draw(21, num_classes=3, count=60)
-    labels[:3], features[:3] = np.arange(3), np.eye(3, 4)
-    features[1] *= 1e9
+    labels[:20] = np.repeat([0, 2], 10)
+    labels[20], features[20] = 1, [0.0, 1e9, 0.0, 0.0]
     stats = ClassStats(3, 4, per_class_scatter=True, buffer_rows=8)
     for start in range(0, 60, 20):
         stats.update(features[start : start + 20], labels[start : start + 20])
@@ -591,6 +592,8 @@ def test_references_that_do_not_fit_are_named():
         for one, two in ((given, stats), (stats, given)):
             with pytest.raises(ValueError, match=r"given different references$"):
                 one.merge(two)
+    with pytest.raises(TypeError, match=r"^other must be ClassStats, but it is int$"):
+        given.merge(3)
     twin = ClassStats(2, 2, reference=reference.copy()).update(reference, [0, 1])
     assert given.merge(twin).num_samples == 4
 

@@ -116,13 +116,10 @@ def _add_cross(state: State, moved: dict[str, Array], part: slice | Array) -> No
 def unit_difference(base: Array, gap: Array) -> Array:
     """unit(base + gap) − unit(base) row by row, exact to the rounding of ``gap``.
 
-    It is gap/‖base + gap‖ + base (1/‖base + gap‖ − 1/‖base‖), and 0 where either vector is zero.
+    It is gap/‖base + gap‖ + base (1/‖base + gap‖ − 1/‖base‖), and 0 where base + gap is zero.
     """
-    xp = array_namespace(base)
-    usable = xp.any(base != 0, axis=1) & xp.any(base + gap != 0, axis=1)
-    difference = gap * _inverse_norms(base + gap)[:, None]
-    difference = difference + base * _inverse_norm_difference(base, gap)[:, None]
-    return xp.where(usable[:, None], difference, xp.zeros_like(difference))
+    grown = gap * _inverse_norms(base + gap)[:, None]
+    return grown + base * _inverse_norm_difference(base, gap)[:, None]
 
 
 def _inverse_norms(rows: Array) -> Array:
