@@ -498,6 +498,16 @@ def test_few_samples_of_many_features_are_kept_as_rows(xp, zeros):
     check(restored, two_pass(features[12:], labels[12:], 5), 2e-6)
 
 
+def test_few_samples_of_very_different_length_are_kept_as_rows():
+    features, labels = draw(25, num_classes=2, dim=40, count=16)
+    labels[:2] = [0, 1]
+    features[7] *= 1e4
+    features[9] *= 1e-4
+    summary = ClassStats(2, 40).update(features, labels).finish()
+    assert summary.within.rows is not None
+    check(summary, two_pass(features, labels, 2), 1e-12)
+
+
 @pytest.mark.parametrize("tile", [1, 2])
 @pytest.mark.parametrize("dim", [4, 40])
 def test_classes_are_treated_a_tile_at_a_time(dim, tile, monkeypatch):
