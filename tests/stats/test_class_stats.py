@@ -631,6 +631,7 @@ def test_a_diagonal_that_rounding_made_negative_is_zero():
     matrix = np.array([[-1e-20, 3.0, 1.0], [3.0, 2.0, 0.0], [1.0, 0.0, -0.5]])
     expected = matrix - np.diag([-1e-20, 0.0, -0.5])
     np.testing.assert_array_equal(_finish._nonnegative_diagonal(matrix), expected)
+    assert _finish._nonnegative_diagonal(np.array([[-1e-20]])).tolist() == [[0.0]]
     fine = np.array([[0.0, 1.0], [1.0, 2.0]])
     np.testing.assert_array_equal(_finish._nonnegative_diagonal(fine.copy()), fine)
 
@@ -642,3 +643,36 @@ def test_a_change_reaches_every_array_of_a_summary():
         np.testing.assert_array_equal(getattr(doubled, name), 2 * getattr(summary, name))
     assert doubled.num_samples == 70
     assert summary.converted(lambda array: array) is summary
+
+
+def test_a_mean_of_zero_has_no_direction():
+    features = np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 2.0], [1.0, 0.0], [0.5, 0.5]])
+    labels = np.array([0, 0, 1, 1, 2])
+    summary = ClassStats(3, 2).update(features, labels).finish()
+    assert summary.class_directional[0] == 1.0
+    check(summary, two_pass(features, labels, 3), 1e-14)
+
+
+def test_zero_features_of_the_only_class():
+    features, labels = np.array([[1.0, 2.0], [0.0, 0.0], [3.0, -1.0]]), np.zeros(3, int)
+    check(ClassStats(1, 2).update(features, labels).finish(), two_pass(features, labels, 1), 1e-14)
+
+
+def test_a_summary_is_none_of_the_state_s_arrays():
+    features, labels = draw(26)
+    stats = ClassStats(5, 4).update(features, labels)
+    summary = stats.finish()
+    kept = copy.deepcopy(summary.to_dict())
+    stats.update(0 * features, labels)
+    stats.merge(ClassStats(5, 4).update(0 * features, labels))
+    assert summary.to_dict() == kept
+
+
+@pytest.mark.parametrize(("longer", "chosen"), [(4, 0), (6, 5)])
+def test_a_reference_changes_where_most_are_of_another_length(longer, chosen):
+    """To that of median length among the samples that are not zero."""
+    lengths = np.append(np.ones(10 - longer), 1e3 * np.arange(1.0, longer + 1.0))
+    rays = np.array([[0.6, 0.8, 0.0], [0.8, 0.6, 0.0]] * 5) * lengths[:, None]
+    features = np.vstack([np.zeros((1, 3)), rays])
+    stats = ClassStats(1, 3).update(features, np.zeros(11, int))
+    assert stats.state_dict()["reference"][0].tolist() == rays[chosen].tolist()

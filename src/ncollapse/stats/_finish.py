@@ -85,7 +85,7 @@ def _tile(state: State, tile: slice) -> dict[str, Array]:
     share = nonzero / divisor
     reference = double(state.reference[tile, :])
     offset = state.sums[tile, :] / members[:, None]
-    centre = xp.where((nonzero > 0)[:, None], reference + offset, xp.zeros_like(offset))
+    centre = reference + offset  # of a class of zero features only, share is 0 below
     removed = offset * xp.sqrt(nonzero)[:, None]
     added = centre * xp.sqrt(share * empty)[:, None]
     squares = state.squares[tile] - row_dots(removed, removed) + row_dots(added, added)
