@@ -6,7 +6,6 @@ import pytest
 from ncollapse.stats import _rows
 from ncollapse.stats._rows import Rows, RowScalars, default_capacity
 
-
 LIBRARIES = pytest.mark.parametrize("xp", ["numpy", "torch", "strict"], indirect=True)
 
 
