@@ -617,6 +617,7 @@ def test_a_summary_as_plain_numbers():
         stats = ClassStats.from_arrays(features, labels, per_class_scatter=scatter)
         summary = stats.finish()
         np.testing.assert_array_equal(summary.zero_counts, zeros)
+        assert summary.counts.dtype == summary.zero_counts.dtype == np.int64
         assert summary.to_dict() == {
             **{name: getattr(summary, name).tolist() for name in names},
             "class_scatter": summary.class_scatter.tolist() if scatter else None,
@@ -676,3 +677,15 @@ def test_a_reference_changes_where_most_are_of_another_length(longer, chosen):
     features = np.vstack([np.zeros((1, 3)), rays])
     stats = ClassStats(1, 3).update(features, np.zeros(11, int))
     assert stats.state_dict()["reference"][0].tolist() == rays[chosen].tolist()
+
+
+def test_kept_rows_are_of_any_size_and_labels_are_not_kept():
+    features, labels = draw(27, dim=40, count=20, dtype=np.float32)
+    rows = ClassStats(5, 40).update(features, labels).finish().within.rows
+    given = labels.copy()
+    stats = ClassStats(5, 40).update(np.float32(2.0**-70) * features, given)
+    stats.finish()
+    given[:] = 0
+    summary = stats.finish()
+    np.testing.assert_array_equal(summary.within.rows, 2.0**-70 * rows)
+    np.testing.assert_array_equal(summary.counts, np.bincount(labels, minlength=5))

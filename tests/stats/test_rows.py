@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ncollapse.stats import _rows
-from ncollapse.stats._rows import Rows, RowScalars, default_capacity
+from ncollapse.stats._rows import Rows, RowScalars, default_capacity, row_scalars, scale_exponent
 
 LIBRARIES = pytest.mark.parametrize("xp", ["numpy", "torch", "strict"], indirect=True)
 
@@ -67,3 +67,37 @@ def test_a_buffer_holds_128_mebibytes_between_1024_and_8192_rows():
     assert default_capacity(10_000, double) == 1677
     assert isinstance(default_capacity(10_000, double), int)
     assert (default_capacity(8, single), default_capacity(10**6, single)) == (8192, 1024)
+
+
+def test_features_are_scaled_where_their_squares_are_no_numbers_of_their_dtype():
+    single = [(2.0**19, 0), (2.0**20, -21), (1.0, 0), (0.0, None), (3e38, -126), (1e-45, 126)]
+    for size, exponent in [*single, (2.0**-21, 0), (2.0**-22, 21)]:
+        features = np.array([[size, 0.0], [0.0, -size / 2]], dtype=np.float32)
+        assert scale_exponent(features) == exponent, size
+    assert scale_exponent(np.array([[1e60]])) == 0
+    with pytest.raises(ValueError, match=r"^reference are of size 1\.0e\+61, whose"):
+        scale_exponent(np.array([[1e61]]), "reference")
+    with pytest.raises(ValueError, match=r"^reference must be finite, but row 1"):
+        scale_exponent(np.array([[1.0], [np.nan]]), "reference")
+
+
+def test_the_numbers_of_a_row_are_their_formulas():
+    """h at every angle to c, beside it, and zero, which counts nothing."""
+    origin = np.array([2.0, 0.0])
+    angles = np.array([0.0, 1e-3, 0.5, 1.5, 2.0, 2.5, np.pi])
+    rows = 0.7 * np.column_stack([np.cos(angles), np.sin(angles)])
+    rows = np.vstack([rows, [[0.0, 0.0]]])
+    shifted, squares = rows - origin, np.full(8, 4.0)
+    along = shifted @ origin
+    across = ((shifted - np.outer(along / 4.0, origin)) ** 2).sum(axis=1)
+    lengths = (rows**2).sum(axis=1)
+    made = row_scalars(np.zeros(8, int), (shifted**2).sum(axis=1), along, across, lengths, squares)
+    apart = (shifted[:7] ** 2).sum(axis=1)
+    for found, expected in [
+        (made.squares, apart),
+        (made.cosine_defects, 2.0 * np.sin(angles / 2) ** 2),
+        (made.inverses, np.full(7, 1 / 0.7)),
+        (made.inverse_changes, np.full(7, 1 / 0.7 - 0.5)),
+    ]:
+        np.testing.assert_allclose(found[:7], expected, rtol=1e-12, atol=1e-16)
+        assert found[7] == 0.0
