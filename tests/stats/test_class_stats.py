@@ -681,6 +681,7 @@ def test_a_reference_changes_where_most_are_of_another_length(longer, chosen):
 
 def test_kept_rows_are_of_any_size_and_labels_are_not_kept():
     features, labels = draw(27, dim=40, count=20, dtype=np.float32)
+    features[~features.any(axis=1)] = 1
     rows = ClassStats(5, 40).update(features, labels).finish().within.rows
     given = labels.copy()
     stats = ClassStats(5, 40).update(np.float32(2.0**-70) * features, given)
@@ -689,3 +690,32 @@ def test_kept_rows_are_of_any_size_and_labels_are_not_kept():
     summary = stats.finish()
     np.testing.assert_array_equal(summary.within.rows, 2.0**-70 * rows)
     np.testing.assert_array_equal(summary.counts, np.bincount(labels, minlength=5))
+
+
+def test_a_batch_that_is_refused_in_its_last_row_leaves_no_trace():
+    """Whether it fills the buffer several times, or brings a class that was not met before."""
+    features, labels = draw(28, num_classes=2, count=12)
+    labels[:3], labels[3:] = 0, 1
+    bad = features.copy()
+    bad[-1, 2] = np.nan
+    expected = ClassStats(2, 4).update(features, labels).finish()
+    for first, buffer_rows in [(3, 4), (6, 4), (3, 100)]:
+        stats = ClassStats(2, 4, buffer_rows=buffer_rows).update(features[:first], labels[:first])
+        for batch in (slice(first, 12), slice(11, 12)):
+            with pytest.raises(ValueError, match=r"^features must be finite, but row "):
+                stats.update(bad[batch], labels[batch])
+            assert stats.num_samples == first
+        summary = stats.update(features[first:], labels[first:]).finish()
+        check(summary, two_pass(features, labels, 2), 1e-13)
+        np.testing.assert_allclose(summary.means, expected.means, rtol=1e-13)
+
+
+@pytest.mark.parametrize("bad", [0, 2.5, -1])
+def test_sizes_that_are_no_positive_integers_are_named(bad):
+    for name, sizes in (("num_classes", (bad, 2)), ("num_features", (2, bad))):
+        with pytest.raises(
+            ValueError, match=rf"^{name} must be a positive integer, but it is {bad}"
+        ):
+            ClassStats(*sizes)
+    with pytest.raises(ValueError, match=r"^buffer_rows must be at least 1, but it is 0"):
+        ClassStats(2, 2, buffer_rows=0)

@@ -77,6 +77,8 @@ def test_features_are_scaled_where_their_squares_are_no_numbers_of_their_dtype()
     assert scale_exponent(np.array([[1e60]])) == 0
     with pytest.raises(ValueError, match=r"^reference are of size 1\.0e\+61, whose"):
         scale_exponent(np.array([[1e61]]), "reference")
+    with pytest.raises(ValueError, match=r"^features must be finite, but row 0"):
+        scale_exponent(np.array([[np.inf]]))
     with pytest.raises(ValueError, match=r"^reference must be finite, but row 1"):
         scale_exponent(np.array([[1.0], [np.nan]]), "reference")
 
