@@ -99,7 +99,10 @@ def test_margins_that_no_square_can_hold():
         ([[1.0, 0.0], [-1.0, 1e-15]], "no direction has a positive inner product"),
         # or one that bounds it far above,
         ([[3.0, 1.0], [-3.0, 3e-15 - 1.0]], "no direction has a positive inner product"),
-        ([[3e-9, 1e-9], [-3e-9, 3e-24 - 1e-9]], "no direction has a positive inner product"),
+        (
+            2.0**-30 * np.array([[3.0, 1.0], [-3.0, 3e-15 - 1.0]]),
+            "no direction has a positive inner product",
+        ),
         # or no multiplier at all.
         ([[0.8918937566999977], [-0.891893756699998]], "no direction has a positive inner product"),
     ],

@@ -230,7 +230,7 @@ def test_a_certificate_needs_both_of_its_conditions():
 @pytest.mark.parametrize("model", ["upfm-ce", "upfm-l2"])
 @pytest.mark.parametrize("per_class", [1, 3])
 def test_complementarity_beside_the_minimiser_is_that_of_the_dense_matrices(model, per_class):
-    regularisation = {"lambda_w": 1e-2, "lambda_h": 3e-2}
+    regularisation = {"lambda_w": 3e-2, "lambda_h": 1e-2}
     point = minimiser(model, num_classes=4, per_class=per_class, **regularisation)
     for a, b in [(0.9, 1.3 * point.b), (1.4 * point.a, point.b)]:
         dual, primal = dual_matrix(point), primal_matrix(replace(point, a=a, b=b))

@@ -57,7 +57,7 @@ def width_bound(inputs: Any, constant: float = MEAN_FEATURE) -> float:
     kernel = random_feature_kernel(inputs, constant)
     smallest = np.linalg.eigvalsh(kernel)[0]
     count = len(kernel)
-    if np.linalg.matrix_rank(kernel, hermitian=True) < count:
+    if np.linalg.matrix_rank(kernel) < count:
         raise ValueError(
             "inputs hold parallel rows: the smallest eigenvalue of the kernel is "
             f"{smallest:.3g}, which is zero to rounding"
