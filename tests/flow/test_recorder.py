@@ -132,6 +132,11 @@ def test_a_recorder_counts_what_it_was_given():
     assert made.last.steps["drift"].tolist() == [0.5, 0.5]
     assert fresh().level == -0.7
     assert (fresh().tried, fresh().started) == (0, False)
+    assert (float(made.last.now), float(made.last.step)) == (2.0, 1.0)
+    first = fresh().last
+    assert (float(first.now), float(first.step), float(first.state[1])) == (0.0, 1.0, 0.0)
+    assert first.state[0] is POINT
+    assert first.steps == {}
 
 
 def test_a_chunk_without_an_accepted_step_leaves_no_trace_but_its_rejections():

@@ -90,7 +90,7 @@ def test_time_is_integrated_where_the_clock_is_not_time_and_symmetry_not_needed(
 
 
 def test_small_parameters_err_by_the_typical_size_of_the_start():
-    limits = limits_of(POINT, 5.0, np.inf, 1e-3)
+    limits = limits_of(POINT, 5, np.inf, 1e-3)
     assert limits["atol"] == pytest.approx(1e-3 * np.sqrt(29.0 / 3.0))
     assert [float(limits[name]) for name in ("goal", "end", "rtol")] == [5.0, np.inf, 1e-3]
     assert {value.dtype for value in limits.values()} == {np.dtype(np.float64)}
