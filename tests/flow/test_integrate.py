@@ -302,6 +302,7 @@ def test_one_chunk_is_added_and_lands_where_the_stepper_does(solver, timed, monk
     made.stalled = lambda share: share == 1e-3
     assert _integrate._go_on(made, advance, LIMITS, solver, 1e-3, 100)[0] is End.STALLED
     result |= {"more": False}
+    assert _integrate._go_on(made, advance, LIMITS, solver, None, 100)[0] is End.STEP_SIZE
     made.started = False
     with pytest.raises(ValueError, match="could not take a first step"):
         _integrate._go_on(made, advance, LIMITS, solver, None, 100)
