@@ -1,6 +1,7 @@
 """The flow against gradient descent, its own order, its conserved quantities, and its endings."""
 
 import re
+from types import SimpleNamespace
 
 import diffrax
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from ncollapse.data import Dataset, orthogonally_separable
-from ncollapse.flow import REACHABLE, End, gradient_flow
+from ncollapse.flow import REACHABLE, End, Rosenbrock, _integrate, gradient_flow
 from ncollapse.models import ReLUNetwork
 
 WIDTH = 12
@@ -173,3 +174,145 @@ def test_bad_goals_and_starts_are_refused(model):
         gradient_flow(model, {**start, "hidden": start["hidden"] + np.nan})
     with pytest.raises(ValueError, match="rtol must be a positive"):
         gradient_flow(model, start, rtol=0.0)
+
+
+LIMITS = {"goal": np.asarray(5.0), "rtol": np.asarray(1e-4)}
+GOES_ON = {"goal": False, "end": False, "more": True}
+
+
+def recorder(**changes):
+    """What the integrator asks of a recorder, with answers on which a run goes on."""
+    answers = {"level": 3.0, "started": True, "tried": 99, "sliding": list}
+    answers |= {"failed": lambda rtol, *, timed: False, "stalled": lambda share: False}
+    return SimpleNamespace(**answers | changes)
+
+
+def end_of(changes=(), outcome=(), stall=1e-3, timed=True):
+    ending = _integrate._end_of(
+        recorder(**dict(changes)), GOES_ON | dict(outcome), LIMITS, stall, 100, timed=timed
+    )
+    return (ending[0], ending[1].split(":")[0]) if ending else None
+
+
+def test_each_ending_has_its_sentence():
+    asked = []
+
+    def failed(rtol, *, timed):
+        asked.append((rtol, timed))
+        return True
+
+    at = "at log(1/L) = 3"
+    assert end_of() is None
+    assert end_of({"failed": failed}) == (End.DIVERGED, f"The integrator failed {at}")
+    assert asked == [(1e-4, True)]
+    assert end_of({"failed": failed, "started": False}) is None
+    assert end_of(outcome={"goal": True}) == (End.GOAL, "Reached log(1/L) = 5.")
+    assert end_of(outcome={"end": True}) == (End.TIME, f"Reached the given s {at}.")
+    assert end_of(outcome={"more": False}) == (End.STEP_SIZE, f"The integrator failed {at}")
+    slow = {"stalled": lambda share: share == 1e-3}
+    assert end_of(slow) == (End.STALLED, f"Nothing changes any more {at}")
+    assert end_of(slow, stall=None) is None
+    assert end_of({**slow, "started": False}) is None
+    assert end_of({"tried": 100}) == (End.STEPS, f"Used up 100 steps {at}.")
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_at_most_three_kinks_are_named(count):
+    sliding = recorder(sliding=lambda: [(10 + i, i) for i in range(count)])
+    end, text = _integrate._used_up(sliding, "Used up 9 steps")
+    named = ["0 at sample 10", "1 at sample 11", "2 at sample 12"][:count]
+    more = " and 1 more" if count == 4 else ""
+    assert end is End.KINKS
+    assert text.startswith("Used up 9 steps: neurons slide along kinks")
+    assert f"(neuron {', '.join(named)}{more})" in text
+
+
+@pytest.mark.parametrize("goal", [0.25, 9.0, -3.0])
+@pytest.mark.parametrize("clock", ["log_loss", "time"])
+def test_the_last_chunk_is_taken_again_until_a_step_ends_at_the_goal(clock, goal):
+    """On the path log(1/L) = s³ − 4, from the chunk's start at s = 0.5."""
+    calls, before = [], ("state", 0.5, "step")
+    root = np.cbrt(goal + 4.0)
+
+    def advance(model, state, now, step, limits):
+        assert (state, now, step) == before
+        s = float(limits["end"])
+        level = s**3 - 4.0
+        calls.append((s, float(limits["goal"])))
+        rate = 3.0 * s**2 * (np.exp(-level) if clock == "time" else 1.0)
+        rows = {
+            "log_inverse_loss": np.array([0.0, level, np.inf]),
+            "speed": np.array([1.0, np.sqrt(rate) / 2.0, np.inf]),
+            "norm": np.array([9.0, 2.0, np.inf]),
+        }
+        return ("moved", s), s, "shorter", {"steps": rows, "stats": {"num_accepted_steps": 2}}, {}
+
+    limits = {"goal": np.asarray(goal), "end": np.asarray(np.inf)}
+    model = SimpleNamespace(clock=clock)
+    state, now, step, record = _integrate._land(advance, model, before, 1.01 * root, limits)
+    assert now == pytest.approx(root, rel=1e-10)
+    assert state == ("moved", now)
+    assert step == "shorter"
+    assert record["steps"]["log_inverse_loss"][1] == pytest.approx(goal, abs=1e-9)
+    assert calls[0][0] == 1.01 * root
+    assert 3 <= len(calls) <= 4
+    assert {beyond for _, beyond in calls} == {goal + max(1.0, abs(goal))}
+    assert float(limits["goal"]) == goal
+
+
+@pytest.mark.parametrize(("solver", "timed"), [(diffrax.Bosh3(), True), (Rosenbrock(), False)])
+def test_one_chunk_is_added_and_lands_where_the_stepper_does(solver, timed, monkeypatch):
+    added, asked = [], []
+    last = SimpleNamespace(state="state", now=0.5, step="step")
+
+    def failed(rtol, *, timed):
+        asked.append(timed)
+        return False
+
+    made = recorder(
+        model=SimpleNamespace(clock="log_loss"),
+        last=last,
+        add=lambda *chunk: added.append(chunk),
+        failed=failed,
+    )
+    result = {**GOES_ON, "goal": True}
+    landings = []
+
+    def land(*given):
+        landings.append(given)
+        return "landed", 0.9, "last", "end"
+
+    monkeypatch.setattr(_integrate, "_land", land)
+
+    def advance(model, *start):
+        assert model is made.model
+        assert start == ("state", 0.5, "step", LIMITS)
+        return "state", 1.0, "next", "record", result
+
+    end, _ = _integrate._go_on(made, advance, LIMITS, solver, None, 100)
+    assert end is End.GOAL
+    landed = ("end", "landed", 0.9, "last")
+    assert added == [("record", "state", 1.0, "next") if timed else landed]
+    assert asked == [timed]
+    before = "state", 0.5, "step"
+    assert landings == ([] if timed else [(advance, made.model, before, 1.0, LIMITS)])
+    result |= {"goal": False}
+    assert _integrate._go_on(made, advance, LIMITS, solver, None, 100) is None
+    assert _integrate._go_on(made, advance, LIMITS, solver, None, 99)[0] is End.STEPS
+    made.stalled = lambda share: share == 1e-3
+    assert _integrate._go_on(made, advance, LIMITS, solver, 1e-3, 100)[0] is End.STALLED
+    result |= {"more": False}
+    assert _integrate._go_on(made, advance, LIMITS, solver, None, 100)[0] is End.STEP_SIZE
+    made.started = False
+    with pytest.raises(ValueError, match="could not take a first step"):
+        _integrate._go_on(made, advance, LIMITS, solver, None, 100)
+
+
+def test_a_goal_lies_above_the_start_and_within_reach():
+    _integrate._check_goal(1.0, 1.5)
+    _integrate._check_goal(1.0, REACHABLE)
+    for level, goal in [(1.0, 1.0), (1.0, 1.01 * REACHABLE), (1.0, np.nan)]:
+        with pytest.raises(ValueError, match=r"above the start's 1 and at most 1e\+08, but it is"):
+            _integrate._check_goal(level, goal)
+    with pytest.raises(ValueError, match="must be finite at the start, but it is nan"):
+        _integrate._check_goal(np.nan, 1.0)

@@ -1,8 +1,12 @@
 """What a recorder makes of steps: physical time, drift, kept snapshots, stalls, failures."""
 
+from types import SimpleNamespace
+
+import diffrax
 import numpy as np
 import pytest
 
+from ncollapse.flow import End, Rosenbrock
 from ncollapse.flow._recorder import Recorder, drift, integrated_log_time, kept_snapshots
 from ncollapse.models import LayerPeeled
 
@@ -128,6 +132,11 @@ def test_a_recorder_counts_what_it_was_given():
     assert made.last.steps["drift"].tolist() == [0.5, 0.5]
     assert fresh().level == -0.7
     assert (fresh().tried, fresh().started) == (0, False)
+    assert (float(made.last.now), float(made.last.step)) == (2.0, 1.0)
+    first = fresh().last
+    assert (float(first.now), float(first.step), float(first.state[1])) == (0.0, 1.0, 0.0)
+    assert first.state[0] is POINT
+    assert first.steps == {}
 
 
 def test_a_chunk_without_an_accepted_step_leaves_no_trace_but_its_rejections():
@@ -141,3 +150,90 @@ def test_a_chunk_without_an_accepted_step_leaves_no_trace_but_its_rejections():
     assert (made.tried, made.level) == (14, 3.0)
     assert made.last.snapshots["s"].size == 0
     assert made.last.steps == {}
+
+
+SETUP = SimpleNamespace(method="flow")
+
+
+def two_chunks(resumed=None):
+    """A recorder whose second chunk drifts less than its first."""
+    model = SimpleNamespace(lift=lambda tree: {"lifted": tree["weight"]})
+    begin = {**START, "invariants": np.zeros(1), "kinds": {"alive": np.zeros((), bool)}}
+    made = Recorder(model, POINT, begin, resumed)
+    for turn in (1.0, 2.0):
+        s = turn - 1.0 + np.array([0.5, 1.0])
+        steps = {"s": s, "log_time": -s, "log_inverse_loss": s + 1.0, "speed": np.ones(2)}
+        steps |= {"norm": np.ones(2), "invariants": np.array([[0.1], [-0.3]]) / turn}
+        steps["observations"] = {"alive": np.array([0.0, 1.0])}
+        snapshots = {"s": s[:1], "parameters": {n: turn * v[None] for n, v in POINT.items()}}
+        stats = {"num_accepted_steps": 2, "num_rejected_steps": 3}
+        record = {"steps": steps, "snapshots": snapshots, "stats": stats, "evaluations": 10}
+        state = {name: 9.0 * turn * values for name, values in POINT.items()}
+        made.add(record, (state, np.asarray(0.25 * turn)), np.asarray(turn), np.asarray(0.1 * turn))
+    return made
+
+
+def finished(made, solver=None, quadrature=False, **seconds):
+    seconds = seconds or {"seconds": 2.0, "compile_seconds": 0.5}
+    end, solver = (End.GOAL, "Reached."), solver or diffrax.Bosh3()
+    return made.run(SETUP, end, solver=solver, quadrature=quadrature, **seconds)
+
+
+def test_a_run_is_its_chunks_joined():
+    run = finished(two_chunks())
+    assert (run.setup, run.end, run.stopped) == (SETUP, End.GOAL, "Reached.")
+    assert run.s.tolist() == [0.5, 1.0, 1.5, 2.0]
+    assert run.log_time.tolist() == [-0.5, -1.0, -1.5, -2.0]
+    assert run.log_inverse_loss.tolist() == [1.5, 2.0, 2.5, 3.0]
+    np.testing.assert_allclose(run.drift, [0.1, 0.3, 0.3, 0.3])
+    assert run.observations["alive"].tolist() == [False, True, False, True]
+    assert run.observations["alive"].dtype == bool
+    assert run.snapshot_s.tolist() == [0.0, 0.5, 1.0, 1.5, 2.0]
+    assert run.snapshots["weight"][:, 0, 0].tolist() == [1.0, 1.0, 9.0, 2.0, 18.0]
+    assert run.parameters["lifted"].tolist() == (18.0 * POINT["weight"]).tolist()
+    assert (run.steps, run.rejected) == (4, 6)
+    assert (run.seconds, run.compile_seconds) == (2.0, 0.5)
+    assert [float(part) for part in run.state] == [0.5, 0.2]
+    assert run.model is not None
+
+
+def test_time_comes_from_the_record_where_it_is_not_integrated():
+    made = two_chunks()
+    steps = {"s": np.array([0.5, 1.0, 1.5, 2.0]), "log_inverse_loss": np.array([1.5, 2, 2.5, 3])}
+    steps |= {"speed": np.ones(4), "norm": np.ones(4)}
+    expected = integrated_log_time(steps, made.begin)
+    assert finished(made, quadrature=True).log_time.tolist() == expected.tolist()
+
+
+def test_evaluations_are_counted_by_the_stepper_or_by_its_stages():
+    """Bosh3 has four stages; of 20 evaluations on 4 accepted steps come 50 on all 10."""
+    made = two_chunks()
+    assert finished(made).evaluations == 4 * 10
+    assert finished(made, Rosenbrock()).evaluations == 50
+    assert fresh().evaluations(Rosenbrock()) == 0
+
+
+@pytest.mark.parametrize("solver", [diffrax.Bosh3(), Rosenbrock()])
+def test_a_resumed_run_adds_up(solver):
+    first = finished(two_chunks(), solver, seconds=2.0, compile_seconds=0.5)
+    made = Recorder(two_chunks().model, POINT, two_chunks().begin, first)
+    assert (made.tried, made.level, made.started) == (10, 3.0, True)
+    assert [float(part) for part in (made.last.now, made.last.step)] == [2.0, 0.2]
+    assert made.last.state[0]["weight"].tolist() == first.at(-1)["weight"].tolist()
+    assert float(made.last.state[1]) == 0.5
+    whole = finished(two_chunks(first), solver, seconds=1.0, compile_seconds=0.25)
+    assert (whole.steps, whole.rejected, whole.evaluations) == (8, 12, 2 * first.evaluations)
+    assert (whole.seconds, whole.compile_seconds) == (3.0, 0.75)
+    assert whole.s.tolist() == [*first.s, *first.s]
+    assert whole.snapshot_s.tolist() == [*first.snapshot_s, 0.5, 1.0, 1.5, 2.0]
+
+
+def test_a_neuron_slides_where_it_crosses_its_kink_in_every_snapshot():
+    """Four changes of sign and more: sample 0 of neuron 1."""
+    signs = np.ones((6, 1, 2, 2))
+    signs[:, 0, 0, 1] = [1, -1, 1, -1, 1, 1]
+    signs[:, 0, 1, 0] = [1, -1, 1, -1, -1, -1]
+    model = SimpleNamespace(kinks=lambda parameters: parameters["signs"][0])
+    made = Recorder(model, {"signs": signs[0]}, {**START, "invariants": np.zeros(1)}, None)
+    made.last.snapshots["parameters"] = {"signs": signs}
+    assert made.sliding() == [(0, 1)]

@@ -498,6 +498,16 @@ def test_few_samples_of_many_features_are_kept_as_rows(xp, zeros):
     check(restored, two_pass(features[12:], labels[12:], 5), 2e-6)
 
 
+def test_few_samples_of_very_different_length_are_kept_as_rows():
+    features, labels = draw(25, num_classes=2, dim=40, count=16)
+    labels[:2] = [0, 1]
+    features[7] *= 1e4
+    features[9] *= 1e-4
+    summary = ClassStats(2, 40).update(features, labels).finish()
+    assert summary.within.rows is not None
+    check(summary, two_pass(features, labels, 2), 1e-12)
+
+
 @pytest.mark.parametrize("tile", [1, 2])
 @pytest.mark.parametrize("dim", [4, 40])
 def test_classes_are_treated_a_tile_at_a_time(dim, tile, monkeypatch):
@@ -552,9 +562,10 @@ def test_what_is_read_off_a_summary():
 
 
 def test_only_the_class_with_a_long_first_sample_gets_another_reference():
+    """It comes when the others have sums already, which stay."""
     features, labels = draw(21, num_classes=3, count=60)
-    labels[:3], features[:3] = np.arange(3), np.eye(3, 4)
-    features[1] *= 1e9
+    labels[:20] = np.repeat([0, 2], 10)
+    labels[20], features[20] = 1, [0.0, 1e9, 0.0, 0.0]
     stats = ClassStats(3, 4, per_class_scatter=True, buffer_rows=8)
     for start in range(0, 60, 20):
         stats.update(features[start : start + 20], labels[start : start + 20])
@@ -591,6 +602,8 @@ def test_references_that_do_not_fit_are_named():
         for one, two in ((given, stats), (stats, given)):
             with pytest.raises(ValueError, match=r"given different references$"):
                 one.merge(two)
+    with pytest.raises(TypeError, match=r"^other must be ClassStats, but it is int$"):
+        given.merge(3)
     twin = ClassStats(2, 2, reference=reference.copy()).update(reference, [0, 1])
     assert given.merge(twin).num_samples == 4
 
@@ -604,6 +617,7 @@ def test_a_summary_as_plain_numbers():
         stats = ClassStats.from_arrays(features, labels, per_class_scatter=scatter)
         summary = stats.finish()
         np.testing.assert_array_equal(summary.zero_counts, zeros)
+        assert summary.counts.dtype == summary.zero_counts.dtype == np.int64
         assert summary.to_dict() == {
             **{name: getattr(summary, name).tolist() for name in names},
             "class_scatter": summary.class_scatter.tolist() if scatter else None,
@@ -618,6 +632,7 @@ def test_a_diagonal_that_rounding_made_negative_is_zero():
     matrix = np.array([[-1e-20, 3.0, 1.0], [3.0, 2.0, 0.0], [1.0, 0.0, -0.5]])
     expected = matrix - np.diag([-1e-20, 0.0, -0.5])
     np.testing.assert_array_equal(_finish._nonnegative_diagonal(matrix), expected)
+    assert _finish._nonnegative_diagonal(np.array([[-1e-20]])).tolist() == [[0.0]]
     fine = np.array([[0.0, 1.0], [1.0, 2.0]])
     np.testing.assert_array_equal(_finish._nonnegative_diagonal(fine.copy()), fine)
 
@@ -629,3 +644,78 @@ def test_a_change_reaches_every_array_of_a_summary():
         np.testing.assert_array_equal(getattr(doubled, name), 2 * getattr(summary, name))
     assert doubled.num_samples == 70
     assert summary.converted(lambda array: array) is summary
+
+
+def test_a_mean_of_zero_has_no_direction():
+    features = np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 2.0], [1.0, 0.0], [0.5, 0.5]])
+    labels = np.array([0, 0, 1, 1, 2])
+    summary = ClassStats(3, 2).update(features, labels).finish()
+    assert summary.class_directional[0] == 1.0
+    check(summary, two_pass(features, labels, 3), 1e-14)
+
+
+def test_zero_features_of_the_only_class():
+    features, labels = np.array([[1.0, 2.0], [0.0, 0.0], [3.0, -1.0]]), np.zeros(3, int)
+    check(ClassStats(1, 2).update(features, labels).finish(), two_pass(features, labels, 1), 1e-14)
+
+
+def test_a_summary_is_none_of_the_state_s_arrays():
+    features, labels = draw(26)
+    stats = ClassStats(5, 4).update(features, labels)
+    summary = stats.finish()
+    kept = copy.deepcopy(summary.to_dict())
+    stats.update(0 * features, labels)
+    stats.merge(ClassStats(5, 4).update(0 * features, labels))
+    assert summary.to_dict() == kept
+
+
+@pytest.mark.parametrize(("longer", "chosen"), [(4, 0), (6, 5)])
+def test_a_reference_changes_where_most_are_of_another_length(longer, chosen):
+    """To that of median length among the samples that are not zero."""
+    lengths = np.append(np.ones(10 - longer), 1e3 * np.arange(1.0, longer + 1.0))
+    rays = np.array([[0.6, 0.8, 0.0], [0.8, 0.6, 0.0]] * 5) * lengths[:, None]
+    features = np.vstack([np.zeros((1, 3)), rays])
+    stats = ClassStats(1, 3).update(features, np.zeros(11, int))
+    assert stats.state_dict()["reference"][0].tolist() == rays[chosen].tolist()
+
+
+def test_kept_rows_are_of_any_size_and_labels_are_not_kept():
+    features, labels = draw(27, dim=40, count=20, dtype=np.float32)
+    features[~features.any(axis=1)] = 1
+    rows = ClassStats(5, 40).update(features, labels).finish().within.rows
+    given = labels.copy()
+    stats = ClassStats(5, 40).update(np.float32(2.0**-70) * features, given)
+    stats.finish()
+    given[:] = 0
+    summary = stats.finish()
+    np.testing.assert_array_equal(summary.within.rows, 2.0**-70 * rows)
+    np.testing.assert_array_equal(summary.counts, np.bincount(labels, minlength=5))
+
+
+def test_a_batch_that_is_refused_in_its_last_row_leaves_no_trace():
+    """Whether it fills the buffer several times, or brings a class that was not met before."""
+    features, labels = draw(28, num_classes=2, count=12)
+    labels[:3], labels[3:] = 0, 1
+    bad = features.copy()
+    bad[-1, 2] = np.nan
+    expected = ClassStats(2, 4).update(features, labels).finish()
+    for first, buffer_rows in [(3, 4), (6, 4), (3, 100)]:
+        stats = ClassStats(2, 4, buffer_rows=buffer_rows).update(features[:first], labels[:first])
+        for batch in (slice(first, 12), slice(11, 12)):
+            with pytest.raises(ValueError, match=r"^features must be finite, but row "):
+                stats.update(bad[batch], labels[batch])
+            assert stats.num_samples == first
+        summary = stats.update(features[first:], labels[first:]).finish()
+        check(summary, two_pass(features, labels, 2), 1e-13)
+        np.testing.assert_allclose(summary.means, expected.means, rtol=1e-13)
+
+
+@pytest.mark.parametrize("bad", [0, 2.5, -1])
+def test_sizes_that_are_no_positive_integers_are_named(bad):
+    for name, sizes in (("num_classes", (bad, 2)), ("num_features", (2, bad))):
+        with pytest.raises(
+            ValueError, match=rf"^{name} must be a positive integer, but it is {bad}"
+        ):
+            ClassStats(*sizes)
+    with pytest.raises(ValueError, match=r"^buffer_rows must be at least 1, but it is 0"):
+        ClassStats(2, 2, buffer_rows=0)

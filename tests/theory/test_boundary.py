@@ -60,6 +60,8 @@ def test_expected_square_excess_is_its_integral(mean):
         (unit_pair(0.0), 0.2, [300, 100], 1),
         (np.eye(3), 0.5, [1, 2, 3], 1),
         (np.array([[1.0, 0.5], [-2.0, 0.1], [0.0, -1.0], [0.0, 0.0]]), 0.8, [4, 1, 1, 2], 3),
+        # ⟨μ_t, a⟩ < 0 at the minimum.
+        (np.array([[3.0, 0.6], [6.0, 0.0]]), 3.0, [1, 2], 0),
     ],
 )
 def test_boundary_is_the_minimum_of_its_formula(means, sigma, sizes, target):
@@ -106,6 +108,13 @@ def test_noise_beyond_every_square_has_the_limit():
     tiny = phase_boundary(1e-200 * np.eye(3), 1e-200)
     assert float(tiny.ratio) == pytest.approx(float(phase_boundary(np.eye(3), 1.0).ratio))
     assert float(phase_boundary(np.zeros((3, 2)), 1e-160).ratio) == 2.0
+    assert float(phase_boundary(1e10 * np.eye(3), 1e-320).ratio) == pytest.approx(1.0, abs=1e-14)
+
+
+def test_means_in_single_precision_are_not_worked_on_in_it():
+    means = np.array([[1.0, 0.3], [0.7, -0.4]], dtype=np.float32)
+    plain = phase_boundary(means.astype(float), 0.4)
+    assert phase_boundary(means, 0.4).to_dict() == plain.to_dict()
 
 
 @pytest.mark.parametrize("sigma", [0.05, 0.7, 4.0])
@@ -136,6 +145,7 @@ def test_one_value_a_noise_level_in_any_order_and_shape():
     boundary = phase_boundary(unit_pair(1.0), levels)
     assert boundary.ratio.shape == (2, 2)
     assert boundary.minimiser.shape == (2, 2, 2)
+    assert boundary.sigma.tolist() == levels.tolist()
     for place in np.ndindex(2, 2):
         alone = phase_boundary(unit_pair(1.0), levels[place])
         assert float(alone.ratio) == pytest.approx(boundary.ratio[place], rel=1e-10)
@@ -195,6 +205,27 @@ def test_union_bound_is_the_formula_of_its_proof():
     assert float(noise) == pytest.approx(3.0 * expected * near, rel=1e-12)
 
 
+def test_means_at_right_angles_count_as_near_ones_where_epsilon_is_not_zero():
+    loss = 4 * 0.01 / (1 - 0.01) ** 2
+    straight = union_bound_noise(unit_pair(np.pi), 1.6, 300, epsilon=0.01)
+    for angle in (np.pi / 2, np.arccos(-0.9 * loss)):
+        noise = union_bound_noise(unit_pair(angle), 1.6, 300, epsilon=0.01)
+        shape = np.sqrt(1 - (abs(np.cos(angle)) + loss) ** 2)
+        assert float(noise) == pytest.approx(float(straight) * shape, rel=1e-12)
+
+
+def test_a_mean_of_zero_guarantees_nothing():
+    means = np.array([[0.0, 0.0], [1.0, 0.0]])
+    assert float(union_bound_noise(means, 1.6, 300)) == 0.0
+    assert np.isinf(union_bound(means, 1e-3, 300))
+
+
+def test_noise_at_the_limit_of_large_ratios_is_not_guaranteed():
+    limit = theorem5a_noise(np.eye(3), 1e300, 300)
+    assert np.isinf(theorem5a_bound(np.eye(3), limit, 300))
+    assert np.isfinite(theorem5a_bound(np.eye(3), np.nextafter(limit, 0.0), 300))
+
+
 def test_bounds_take_the_shorter_mean_and_the_smallest_singular_value():
     n, ratio = 300, 1.6
     plain = union_bound_noise(unit_pair(np.pi), ratio, n)
@@ -245,6 +276,8 @@ def test_bounds_as_noise_and_as_ratio_are_inverse():
         (lambda: union_bound(np.eye(2), 0.1, 1), "samples must be at least 2"),
         (lambda: theorem5a_noise(np.eye(2), 1.5, 300, epsilon=1.0), "epsilon"),
         (lambda: gordon_bound(1), "num_classes must be at least 2"),
+        (lambda: union_bound(np.eye(2), -0.1, 300), "^sigma must be positive"),
+        (lambda: union_bound_noise(np.eye(2), 0.0, 300), "^ratio must be positive"),
     ],
 )
 def test_refused_arguments(call, words):

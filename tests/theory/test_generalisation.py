@@ -172,16 +172,17 @@ def test_small_bivariate_probabilities_keep_their_digits():
         assert bivariate_normal(h, k, correlation) == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("seed", range(3), ids=lambda seed: f"seed={seed}")
-def test_best_neuron_is_the_optimum_of_a_general_method(seed):
-    own, rest, mean = sample(6, 14, 0.7, seed)
+@pytest.mark.parametrize(("dim", "seed", "binding"), [(14, 0, 0), (8, 3, 1), (9, 4, 1)])
+def test_best_neuron_is_the_optimum_of_a_general_method(dim, seed, binding):
+    own, rest, mean = sample(6, dim, 0.7, seed)
     neuron = best_neuron(own, rest, mean, 0.7)
     assert np.allclose(own @ neuron.beta, 1.0, atol=1e-9)
     assert (rest @ neuron.beta).max() <= 1e-9
+    assert np.sum(rest @ neuron.beta > -1e-9) == binding
     assert neuron.gap < 1e-9
     general = minimize(
         lambda beta: -(mean @ beta) / np.linalg.norm(beta),
-        neuron.beta + 0.1 * np.random.default_rng(seed).standard_normal(14),
+        neuron.beta + 0.1 * np.random.default_rng(seed).standard_normal(dim),
         method="SLSQP",
         constraints=[
             {"type": "eq", "fun": lambda beta: own @ beta - 1.0},
@@ -210,6 +211,11 @@ def test_no_neuron_on_contradictory_samples():
     own, rest, mean = sample(20, 21, 2.0, 0)
     assert best_neuron(own, rest, mean, 2.0) is None
     assert best_pair(own, rest, mean, 2.0) is None
+    # One class has a neuron, the other is at two distances on one ray.
+    own, rest = np.array([[1.0, 0.0]]), np.array([[-1.0, 0.0], [-2.0, 0.0]])
+    assert best_neuron(own, rest, [1.0, 0.0], 1.0) is not None
+    assert best_pair(own, rest, [1.0, 0.0], 1.0) is None
+    assert best_pair(rest, own, [-1.0, 0.0], 1.0) is None
     # More samples than dimensions: no direction is 1 on all of them.
     own, rest, mean = sample(5, 3, 0.5, 0)
     assert best_neuron(own, rest, mean, 0.5) is None
@@ -217,8 +223,24 @@ def test_no_neuron_on_contradictory_samples():
     assert best_neuron(np.array([[0.0, 1.0]]), np.array([[1.0, 0.0]]), [1.0, 0.0], 1.0) is None
 
 
+def test_samples_and_levels_are_worked_on_in_double_precision():
+    own, rest = [[1, 0], [1, 1]], [[-1, 0], [-2, 1]]
+    floats = np.array(own, float), np.array(rest, float)
+    mean = np.array([0.9, 0.1], dtype=np.float32)
+    whole = best_pair(own, rest, mean, 0.7)
+    assert whole.to_dict() == best_pair(*floats, mean.astype(float), 0.7).to_dict()
+    sigma, ratio = np.float32(0.7), np.float32(2.3)
+    assert best_error(sigma, ratio) == best_error(float(sigma), float(ratio))
+
+
 def test_refused_arguments():
     own, rest, mean = sample(3, 8, 1.0, 0)
+    with pytest.raises(ValueError, match=r"^own must be a matrix \(samples, dimensions\)"):
+        best_neuron(own[0], rest, mean, 1.0)
+    with pytest.raises(ValueError, match=r"^rest must be a matrix \(samples, dimensions\)"):
+        best_neuron(own, rest[0], mean, 1.0)
+    with pytest.raises(ValueError, match=r"^mean must be finite"):
+        best_neuron(own, rest, np.full(8, np.nan), 1.0)
     with pytest.raises(ValueError, match="share one dimension"):
         best_neuron(own, rest[:, :-1], mean, 1.0)
     with pytest.raises(ValueError, match="sigma must be"):
@@ -232,10 +254,25 @@ def test_refused_arguments():
         lambda sigma, norm: theorem7b_error(sigma, 20.0, 300, norm),
         lambda sigma, norm: corrected_lower_error(sigma, 20.0, norm),
     ):
-        with pytest.raises(ValueError, match="sigma must be positive"):
+        with pytest.raises(ValueError, match=r"^sigma must be positive"):
             bound(-1.0, 1.0)
         with pytest.raises(ValueError, match="norm must be a positive"):
             bound(1.0, 0.0)
+
+
+def test_bounds_name_a_ratio_that_is_none():
+    for bound in (
+        lambda ratio: best_error(1.0, ratio),
+        lambda ratio: theorem7a_error(1.0, ratio, 300),
+        lambda ratio: theorem7b_error(1.0, ratio, 300),
+        lambda ratio: corrected_lower_error(1.0, ratio),
+    ):
+        with pytest.raises(ValueError, match=r"^ratio must be positive"):
+            bound(-2.0)
+
+
+def test_means_of_norm_one_unless_told():
+    assert corrected_lower_error(0.4, 12.0) == corrected_lower_error(0.4, 12.0, norm=1.0)
 
 
 def test_the_package_does_without_scipy_stats():

@@ -7,7 +7,12 @@ import pytest
 
 from ncollapse.geometry import simplex_etf
 from ncollapse.theory import layer_peeled as lp
-from ncollapse.theory.landscape import escape_direction, example_3_1, riemannian_hessian
+from ncollapse.theory.landscape import (
+    _bottom_eigenpair,
+    escape_direction,
+    example_3_1,
+    riemannian_hessian,
+)
 
 
 def stack(weight, features):
@@ -164,3 +169,43 @@ def test_the_dictionary_is_json_ready_and_the_origin_is_refused():
     assert escape.to_dict()["kind"] == "curvature"
     with pytest.raises(ValueError, match="origin"):
         escape_direction(np.zeros((3, 2)), np.zeros((6, 2)))
+
+
+def test_samples_in_any_order_have_labels_and_single_precision_is_not_kept():
+    rng = np.random.default_rng(3)
+    weight, features = rng.standard_normal((3, 4)), rng.standard_normal((6, 4))
+    single = weight.astype(np.float32), features.astype(np.float32)
+    weight, features = (part.astype(float) for part in single)
+    order, labels = rng.permutation(6), np.repeat(np.arange(3), 2)
+    expected = escape_direction(weight, features)
+    shuffled = escape_direction(weight, features[order], labels[order])
+    assert shuffled.decrease == pytest.approx(expected.decrease, rel=1e-9)
+    assert escape_direction(*single).decrease == expected.decrease
+    vector = rng.standard_normal(36)
+    product = riemannian_hessian(weight, features) @ vector
+    moved = np.append(vector[:12], vector[12:].reshape(6, 4)[order])
+    other = riemannian_hessian(weight, features[order], labels[order]) @ moved
+    np.testing.assert_allclose(other[12:].reshape(6, 4), product[12:].reshape(6, 4)[order])
+    assert (riemannian_hessian(*single) @ vector).tolist() == product.tolist()
+
+
+@pytest.mark.parametrize("size", [10, 300])
+@pytest.mark.parametrize("ends", [(-3.0, 1.0), (-1.0, 3.0), (0.5, 2.0)])
+def test_the_bottom_eigenpair_is_that_of_the_dense_matrix(size, ends):
+    """By all of them or by Lanczos steps, with the largest modulus at either end."""
+    basis = np.linalg.qr(np.random.default_rng(size).standard_normal((size, size)))[0]
+    values = np.append(ends[0], np.linspace(ends[0] + 0.4, ends[1], size - 1))
+    matrix = (basis * values) @ basis.T
+    value, vector, norm = _bottom_eigenpair(lambda v: matrix @ v, size, seed=0)
+    assert value == pytest.approx(ends[0], abs=1e-6)
+    assert abs(vector @ basis[:, 0]) == pytest.approx(1.0, abs=1e-6)
+    assert norm == pytest.approx(max(np.abs(ends)), rel=0.03)
+
+
+def test_the_same_seed_gives_the_same_direction():
+    rng = np.random.default_rng(0)
+    weight, features = rng.standard_normal((4, 8)), rng.standard_normal((8, 8))
+    default, one, two = (
+        escape_direction(weight, features, **s) for s in ({}, {"seed": 0}, {"seed": 0})
+    )
+    assert default.to_dict() == one.to_dict() == two.to_dict()

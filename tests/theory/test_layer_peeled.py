@@ -167,6 +167,35 @@ def test_kkt_residuals_are_those_of_lemma_b_1(seed):
     assert multipliers @ (np.array(gaps) / q_min - 1.0) <= residuals.delta
 
 
+@pytest.mark.parametrize(
+    "quantity",
+    [
+        lp.log_loss,
+        lp.margin,
+        lp.margin_ratio,
+        lp.log_loss_gap,
+        lp.loss_gap,
+        lambda *model: list(lp.kkt_residuals(*model).to_dict().values()),
+        lambda *model: lp.log_loss_gradient(*model)[0],
+    ],
+)
+def test_samples_in_any_order_have_labels(quantity):
+    weight, features = collapsed_pair(3, 4, 5, 3.0)
+    features += 0.1 * np.random.default_rng(0).standard_normal(features.shape)
+    order = np.random.default_rng(1).permutation(12)
+    expected = quantity(weight, features)
+    labels = np.repeat(np.arange(3), 4)[order]
+    assert quantity(weight, features[order], labels) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_loss_of_log_2_is_none_below_it():
+    """Of two samples one has no margin, the other no loss."""
+    weight, features = np.array([[1.0], [-1.0]]), np.array([[0.0], [-1e5]])
+    assert lp.log_loss(weight, features) == math.log(math.log(2.0))
+    with pytest.raises(ValueError, match="below log 2"):
+        lp.kkt_residuals(weight, features)
+
+
 def test_the_far_log_domain_loses_nothing():
     for level in (10.0, 1e3, 1e6, 1e8):
         weight, features = collapsed_pair(5, 10, 20, 1.0)
@@ -194,3 +223,38 @@ def test_outside_their_domain_the_quantities_are_refused():
         lp.margin(weight, features, np.array([0, 0, 1, 1, 2, 3]))
     with pytest.raises(ValueError, match="num_classes must be at least 2"):
         lp.margin_bound(1.0, num_classes=1, per_class=2)
+
+
+@pytest.mark.parametrize(
+    ("least", "gap", "kept"),
+    [
+        (0.0, 1e-16, 1e-16),
+        (0.0, -3e-15, 0.0),
+        (0.0, -4e-15, -4e-15),
+        (-4.0, -1e-14, 0.0),
+        (-4.0, -2e-14, -2e-14),
+        (4.0, 0.25, 0.25),
+    ],
+)
+def test_a_gap_below_zero_is_zero_within_rounding_only(least, gap, kept, monkeypatch):
+    monkeypatch.setattr(lp, "sphere_optimum", lambda *_, **__: least)
+    monkeypatch.setattr(lp, "log_loss", lambda *_: least + gap)
+    found = lp.log_loss_gap(np.ones((2, 2)), np.ones((2, 2)))
+    assert found == pytest.approx(kept, abs=1e-15, rel=0)
+    assert (found == 0.0) == (kept == 0.0)
+
+
+@pytest.mark.parametrize(
+    ("weight", "features", "labels", "words"),
+    [
+        (np.ones(2), np.ones((4, 2)), None, r"^weight must be a matrix \(classes, features\)"),
+        (np.ones((2, 2)), np.ones(4), None, r"^features must be a matrix \(samples, features\)"),
+        (np.ones((1, 2)), np.ones((4, 2)), None, r"^weight must have at least 2 rows"),
+        (np.ones((2, 3)), np.ones((4, 2)), None, "must have equally many columns"),
+        (np.ones((2, 2)), np.ones((4, 2)), np.zeros(3, int), r"^labels has 3 entries"),
+        (np.ones((3, 2)), np.ones((4, 2)), np.array([0, 0, 1, 1]), r"class sizes are \[2, 2, 0\]"),
+    ],
+)
+def test_models_that_do_not_fit_are_named(weight, features, labels, words):
+    with pytest.raises(ValueError, match=words):
+        lp.margin_ratio(weight, features, labels)

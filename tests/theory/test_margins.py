@@ -95,11 +95,27 @@ def test_margins_that_no_square_can_hold():
         ([[1.0, 0.0], [-1.0, 0.0]], "no direction has a positive inner product"),
         ([[1.0, 0.0], [-1.0, 1.0], [-1.0, -1.0]], "no direction has a positive inner product"),
         ([[1.0, 0.0], [-1.0, 1e-16]], "no direction has a positive inner product"),
+        # These differ from a contradiction by rounding: a direction, but no mixture that bounds it,
+        ([[1.0, 0.0], [-1.0, 1e-15]], "no direction has a positive inner product"),
+        # or one that bounds it far above,
+        ([[3.0, 1.0], [-3.0, 3e-15 - 1.0]], "no direction has a positive inner product"),
+        (
+            2.0**-30 * np.array([[3.0, 1.0], [-3.0, 3e-15 - 1.0]]),
+            "no direction has a positive inner product",
+        ),
+        # or no multiplier at all.
+        ([[0.8918937566999977], [-0.891893756699998]], "no direction has a positive inner product"),
     ],
 )
 def test_inputs_without_a_margin(inputs, words):
     with pytest.raises(ValueError, match=words):
         max_margin(np.array(inputs))
+
+
+def test_arrays_are_a_data_set():
+    inputs, labels = np.array([[1.0, 0.0], [0.5, 0.5], [-1.0, 0.3]]), np.array([4, 4, 7])
+    limit = relu_limit(Dataset.from_arrays(inputs, labels))
+    assert relu_limit(inputs, labels).to_dict() == limit.to_dict()
 
 
 def test_classes_without_a_margin_are_named():

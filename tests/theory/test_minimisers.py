@@ -1,5 +1,7 @@
 """Closed forms of hong2025 Theorem 2 against direct optimisation and dense certificates."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -8,6 +10,7 @@ from scipy.special import logsumexp, softmax
 from ncollapse.metrics import measure
 from ncollapse.theory.minimisers import (
     Optimality,
+    _optimality,
     collapse_threshold,
     dual_matrix,
     minimiser,
@@ -120,6 +123,7 @@ def test_the_constructed_point_has_the_stated_risk_and_shape(model, case):
         model, num_classes=num_classes, per_class=per_class, lambda_w=lambda_w, lambda_h=lambda_h
     )
     weight, features = point.construct(num_classes + 2)
+    assert weight.shape == (num_classes, num_classes + 2)
     assert features.min() >= 0.0
     assert risk(model, weight, features, per_class, lambda_w, lambda_h) == pytest.approx(
         point.risk, rel=1e-13
@@ -219,6 +223,31 @@ def test_a_certificate_needs_both_of_its_conditions():
     assert not Optimality(-1e-3, 0.0, 1.0).holds()
     assert not Optimality(0.0, 1e-3, 1.0).holds()
     assert Optimality(-1e-3, 1e-3, 1.0).holds(tolerance=1e-2)
+    assert Optimality(-1e-12, 1e-12, 1.0).holds()
+    assert not Optimality(-1e-14, 0.0, 1e-3).holds()
+
+
+@pytest.mark.parametrize("model", ["upfm-ce", "upfm-l2"])
+@pytest.mark.parametrize("per_class", [1, 3])
+def test_complementarity_beside_the_minimiser_is_that_of_the_dense_matrices(model, per_class):
+    regularisation = {"lambda_w": 3e-2, "lambda_h": 1e-2}
+    point = minimiser(model, num_classes=4, per_class=per_class, **regularisation)
+    for a, b in [(0.9, 1.3 * point.b), (1.4 * point.a, point.b)]:
+        dual, primal = dual_matrix(point), primal_matrix(replace(point, a=a, b=b))
+        norms = [np.linalg.norm(matrix) for matrix in (dual @ primal, dual, primal)]
+        found = _optimality(model, 4, per_class, *regularisation.values(), a, b)
+        assert found.complementarity == pytest.approx(norms[0] / norms[1] / norms[2], rel=1e-12)
+        assert found.complementarity > 1e-3
+
+
+@pytest.mark.parametrize("model", ["upfm-ce", "upfm-l2"])
+def test_a_point_holds_its_threshold_and_no_metrics_at_zero(model):
+    threshold = collapse_threshold(model, num_classes=4, per_class=3)
+    for share in (0.5, 2.0):
+        level = share * threshold
+        point = minimiser(model, num_classes=4, per_class=3, lambda_w=level, lambda_h=level)
+        assert point.threshold == threshold
+        assert bool(point.metrics) == point.collapsed == (share < 1.0)
 
 
 def test_a_point_beside_the_minimiser_is_refused_a_certificate():
@@ -276,3 +305,4 @@ def test_the_dictionary_is_json_ready():
     ).to_dict()
     assert {"a", "b", "risk", "metrics", "smallest_eigenvalue"} <= fields.keys()
     assert abs(fields["smallest_eigenvalue"]) < 1e-15
+    assert fields["collapsed"] is True

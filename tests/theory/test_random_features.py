@@ -33,15 +33,25 @@ def test_known_angles():
     assert random_feature_kernel(rows, PRINTED_CONSTANT)[:2] == pytest.approx(plain, abs=1e-15)
 
 
+def test_inputs_may_be_whole_numbers():
+    plain = random_feature_kernel(np.eye(3))
+    assert random_feature_kernel([[1, 0, 0], [0, 1, 0], [0, 0, 1]]).tolist() == plain.tolist()
+
+
 def test_width_bound_is_its_formula():
     smallest = np.linalg.eigvalsh(random_feature_kernel(INPUTS))[0]
     expected = np.linalg.norm(INPUTS, 2) ** 4 * 5 * np.log(5) / smallest**2
     assert width_bound(INPUTS) == pytest.approx(expected, rel=1e-10)
+    smallest = np.linalg.eigvalsh(random_feature_kernel(INPUTS, 0.0))[0]
+    expected = np.linalg.norm(INPUTS, 2) ** 4 * 5 * np.log(5) / smallest**2
+    assert width_bound(INPUTS, 0.0) == pytest.approx(expected, rel=1e-10)
 
 
 def test_parallel_rows_and_other_norms_are_refused():
     with pytest.raises(ValueError, match="parallel rows"):
         width_bound(np.vstack([INPUTS, INPUTS[:1]]))
+    with pytest.raises(ValueError, match=r"^inputs must be a matrix \(samples, dimensions\)"):
+        random_feature_kernel(np.ones(2))
     with pytest.raises(ValueError, match="row 0 has norm 2"):
         random_feature_kernel(np.array([[2.0, 0.0], [1.0, 0.0]]))
     with pytest.raises(ValueError, match=r"row 1 has norm 0\.5"):

@@ -181,6 +181,15 @@ def test_logistic_values_rest_at_zero_and_end_at_the_quarter_power(time):
     np.testing.assert_allclose(values, [0.0, 2.0, 2.0, 2.0], rtol=1e-12)
 
 
+def test_a_tiny_start_is_not_taken_for_zero():
+    point = on_invariant_subspace(1e-12 * random_point(3, 2, 4, 0).weight, 2)
+    singular = np.linalg.svd(point.weight, compute_uv=False)
+    end = np.linalg.svd(exact_solution(point, 30.0).weight, compute_uv=False)
+    expected = logistic_singular_values(singular[:2], 2, 30.0)
+    assert end[:2] == pytest.approx(expected, rel=1e-12)
+    assert expected.min() > 1.0
+
+
 def test_exact_solution_refuses_a_point_off_the_subspace():
     with pytest.raises(ValueError, match="invariant subspace"):
         exact_solution(random_point(3, 2, 4, 0), 1.0)
@@ -237,6 +246,8 @@ def test_residuals_vanish_at_strong_collapse_and_match_their_definitions():
         (np.ones((1, 2)), np.ones((4, 2)), "at least 2 rows"),
         (np.ones((3, 2)), np.ones((4, 2)), "same number of samples"),
         (np.ones((2, 2)), np.ones((4, 3)), "equally many columns"),
+        (np.ones(2), np.ones((4, 3)), r"^weight must be a matrix \(classes, features\)"),
+        (np.ones((2, 2)), np.ones(4), r"^features must be a matrix \(samples, features\)"),
     ],
 )
 def test_shapes_that_disagree_are_named(weight, features, message):

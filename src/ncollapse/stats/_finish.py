@@ -85,7 +85,7 @@ def _about_means(part: ClassSums) -> dict[str, Array]:
     share = nonzero / divisor
     reference = double(part.reference)
     offset = part.sums / members[:, None]
-    centre = xp.where((nonzero > 0)[:, None], reference + offset, xp.zeros_like(offset))
+    centre = reference + offset  # of a class of zero features only, share is 0 below
     removed = offset * xp.sqrt(nonzero)[:, None]
     added = centre * xp.sqrt(share * empty)[:, None]
     squares = part.squares - row_dots(removed, removed) + row_dots(added, added)

@@ -84,7 +84,7 @@ class Frame:
 
     def all(self) -> Array:
         """Every row: for few classes only."""
-        return self.rows(slice(0, self.count))
+        return self.rows(slice(None))
 
     @cached_property
     def squares(self) -> Array:

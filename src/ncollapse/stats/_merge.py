@@ -126,31 +126,24 @@ def _add_cross(state: State, moved: dict[str, Array], part: slice | Array) -> No
 def unit_difference(base: Array, gap: Array) -> Array:
     """unit(base + gap) − unit(base) row by row, exact to the rounding of ``gap``.
 
-    It is gap/‖base + gap‖ + base (1/‖base + gap‖ − 1/‖base‖), and 0 where either vector is zero.
+    It is gap/‖base + gap‖ + base (1/‖base + gap‖ − 1/‖base‖). Base + gap zero has no direction.
     """
-    xp = array_namespace(base)
-    usable = xp.any(base != 0, axis=1) & xp.any(base + gap != 0, axis=1)
-    difference = gap * _inverse_norms(base + gap)[:, None]
-    difference = difference + base * _inverse_norm_difference(base, gap)[:, None]
-    return xp.where(usable[:, None], difference, xp.zeros_like(difference))
+    grown = gap * _inverse_norms(base + gap)[:, None]
+    return grown + base * _inverse_norm_difference(base, gap)[:, None]
 
 
 def _inverse_norms(rows: Array) -> Array:
-    """1/‖row‖, and 0 for a zero row."""
+    """1/‖row‖, and 1 for a zero row, about which all sums are zero."""
     xp = array_namespace(rows)
     squares = row_dots(rows, rows)
-    zero = squares == 0
-    return xp.where(zero, squares, 1 / xp.sqrt(xp.where(zero, xp.ones_like(squares), squares)))
+    return 1 / xp.sqrt(xp.where(squares == 0, xp.ones_like(squares), squares))
 
 
 def _inverse_norm_difference(base: Array, gap: Array) -> Array:
-    """1/‖base + gap‖ − 1/‖base‖ without cancellation, and 0 where either vector is zero."""
+    """1/‖base + gap‖ − 1/‖base‖ without cancellation."""
     first, second = _inverse_norms(base), _inverse_norms(base + gap)
-    xp = array_namespace(base)
     growth = 2 * row_dots(base, gap) + row_dots(gap, gap)
-    both = first + second
-    safe = xp.where(both > 0, both, xp.ones_like(both))
-    return -growth * (first * second) ** 2 / safe
+    return -growth * (first * second) ** 2 / (first + second)
 
 
 @compiled

@@ -48,8 +48,8 @@ def best_error(sigma: Any, ratio: Any, norm: float = 1.0) -> np.ndarray:
     given, ratios = np.broadcast_arrays(_relative_noise(sigma, norm), check_levels("ratio", ratio))
     # Beyond this range a has its limit, to rounding.
     noise = np.clip(given, *NOISE_RANGE)
-    most = np.sqrt(np.maximum(ratios - 1.0, 0.0))
-    lowest = find_root(_steepness, (0.0, np.maximum(most, 1.0)), args=(noise,)).x
+    # φ(a) ≥ 1 + a² and φ(0) = 3/2, so the least is at a ≤ √½.
+    lowest = find_root(_steepness, (0.0, 1.0), args=(noise,)).x
     boundary = _height(lowest, noise)
     infeasible = np.flatnonzero(boundary > ratios)
     if infeasible.size:
@@ -58,8 +58,8 @@ def best_error(sigma: Any, ratio: Any, norm: float = 1.0) -> np.ndarray:
             f"ratio must be at least the phase boundary {boundary.flat[first]:.6g} at this noise, "
             f"or no neuron collapses the data, but it is {ratios.flat[first]:.6g}"
         )
-    # φ(a) ≥ 1 + a², so the root is at most √(δ − 1); the bracket is widened past rounding.
-    bracket = (lowest, np.maximum(lowest, most) * (1.0 + 1e-9))
+    # The root is at most √(δ − 1); the bracket is widened past rounding.
+    bracket = (lowest, np.maximum(lowest, np.sqrt(ratios - 1.0)) * (1.0 + 1e-9))
     slope = find_root(
         lambda a, noise, ratio: _height(a, noise) - ratio, bracket, args=(noise, ratios)
     ).x

@@ -104,8 +104,7 @@ def escape_direction(
     ValueError
         shapes that disagree, labels outside the range, or the origin (a saddle on no sphere).
     """
-    labels = check_model(weight, features, labels)
-    sphere = _Sphere(np.asarray(weight, float), np.asarray(features, float), labels)
+    sphere = _Sphere(weight, features, labels)
     escapes = [sphere.descend(*direction) for direction in sphere.directions(tolerance, seed)]
     verified = [escape for escape in escapes if escape is not None]
     return max(verified, key=lambda escape: escape.decrease, default=None)
@@ -118,8 +117,7 @@ def riemannian_hessian(
 
     Acts on stacked (ΔW, ΔH) of length (K + N) D; it annihilates the radial direction.
     """
-    labels = check_model(weight, features, labels)
-    sphere = _Sphere(np.asarray(weight, float), np.asarray(features, float), labels)
+    sphere = _Sphere(weight, features, labels)
     return _Symmetric(sphere.hessian_product, sphere.size)
 
 
@@ -154,14 +152,16 @@ class _Symmetric(LinearOperator):
 class _Sphere:
     """L/L and its derivatives at one point, flattened to vectors."""
 
-    def __init__(self, weight: np.ndarray, features: np.ndarray, labels: np.ndarray) -> None:
-        self.weight, self.features, self.labels = weight, features, labels
+    def __init__(self, weight: np.ndarray, features: np.ndarray, labels: np.ndarray | None) -> None:
+        self.labels = check_model(weight, features, labels)
+        weight, features = np.asarray(weight, float), np.asarray(features, float)
+        self.weight, self.features = weight, features
         self.point = np.concatenate([weight.ravel(), features.ravel()])
         self.size = self.point.size
         self.radius = float(np.linalg.norm(self.point))
         if self.radius == 0.0:
             raise ValueError("weight and features are all zero: the origin lies on no sphere")
-        self.local: ScaledDerivatives = scaled_derivatives(features @ weight.T, labels)
+        self.local: ScaledDerivatives = scaled_derivatives(features @ weight.T, self.labels)
         gradient = self.local.gradient
         self.gradient = self.join(gradient.T @ features, gradient @ weight)
         self.radial = float(self.point @ self.gradient) / self.radius**2

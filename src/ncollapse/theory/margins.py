@@ -81,15 +81,14 @@ def max_margin(inputs: np.ndarray) -> tuple[np.ndarray, float]:
     binding = least_distance(rows, bound).multipliers > 0.0
     point = np.linalg.lstsq(rows[binding], bound[binding])[0]
     multipliers = np.maximum(np.linalg.lstsq(rows[binding].T, point)[0], 0.0)
-    direction = point / np.linalg.norm(point)
+    direction = point / (np.linalg.norm(point) or 1.0)
     margin = float(np.min(rows @ direction * norms))
     mixture = float(np.linalg.norm(multipliers @ rows[binding]))
-    ceiling = mixture / float(multipliers @ bound[binding]) * float(norms.min())
-    rounding = 1e-15 * float(norms.max())
+    reach = margin + 1e-15 * float(norms.max())
     if (
         margin <= 0.0
         or mixture <= 1e-15 * multipliers.sum()
-        or margin < (1.0 - 1e-6) * ceiling - rounding
+        or reach * float(multipliers @ bound[binding]) < (1.0 - 1e-6) * mixture * norms.min()
     ):
         raise ValueError(
             "no direction has a positive inner product with every input of the class: "

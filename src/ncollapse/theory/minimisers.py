@@ -271,8 +271,8 @@ def _optimality(
 ) -> Optimality:
     """S splits into 2×2 blocks over (W, class means): centred classes, the constant, the rest.
 
-    The rest are deviations inside a class, where S is λ_H/2 and Q is 0. S is taken relative to
-    the larger λ and Q to its larger diagonal, so that no square underflows.
+    The rest are deviations inside a class, where S is λ_H/2, between its extremes, and Q is 0. S is
+    taken relative to the larger λ and Q to its larger diagonal, so that no square underflows.
     """
     scale = max(lambda_w, lambda_h)
     coupling, positivity = _multipliers(model, num_classes, per_class, lambda_w, lambda_h, scale)
@@ -286,15 +286,13 @@ def _optimality(
         feature - positivity * per_class * (num_classes - 1),
     )
     blocks = [(centred, 1.0, num_classes - 1), (constant, of_constant, 1)]
-    within = per_class > 1
-    eigenvalues = np.concatenate(
-        [np.linalg.eigvalsh(block) for block, _, _ in blocks] + [[0.5 * feature]] * within
-    )
+    eigenvalues = np.concatenate([np.linalg.eigvalsh(block) for block, _, _ in blocks])
     complementarity = 0.0
     if a > 0.0:
         sizes = np.array([a / math.sqrt(b), math.sqrt(b * per_class)])
         sizes /= sizes.max()
-        product = dual = primal = 0.0
+        product = primal = 0.0
+        dual = num_classes * (per_class - 1) * (0.5 * feature) ** 2
         for block, share, count in blocks:
             factor = sizes * [share, 1.0]
             square = np.outer(factor, factor)

@@ -55,12 +55,11 @@ def width_bound(inputs: Any, constant: float = MEAN_FEATURE) -> float:
     when λ_min is not above rounding: two inputs are parallel, or nearly so.
     """
     kernel = random_feature_kernel(inputs, constant)
-    eigenvalues = np.linalg.eigvalsh(kernel)
+    smallest = np.linalg.eigvalsh(kernel)[0]
     count = len(kernel)
-    if eigenvalues[0] <= count * np.finfo(np.float64).eps * eigenvalues[-1]:
+    if np.linalg.matrix_rank(kernel) < count:
         raise ValueError(
             "inputs hold parallel rows: the smallest eigenvalue of the kernel is "
-            f"{eigenvalues[0]:.3g}, which is zero to rounding"
+            f"{smallest:.3g}, which is zero to rounding"
         )
-    largest = np.linalg.norm(np.asarray(inputs, dtype=np.float64), 2)
-    return float(largest**4 * count * np.log(count) / eigenvalues[0] ** 2)
+    return float(np.linalg.norm(inputs, 2) ** 4 * count * np.log(count) / smallest**2)

@@ -70,15 +70,11 @@ def linearised_solution(weight: np.ndarray, features: np.ndarray, time: float) -
     fast = math.sqrt(per_class) * time
     exponents = {"grow": fast, "decay": -fast, "mean_grow": slow, "mean_decay": -slow, "still": 0.0}
     parts = eigenspace_projections(weight, features)
-    return Point(
-        weight=sum(
-            (math.exp(exponents[name]) * parts[name][0] for name in EIGENSPACES), 0.0 * weight
-        ),
-        features=sum(
-            (math.exp(exponents[name]) * parts[name][1] for name in EIGENSPACES), 0.0 * features
-        ),
-        bias=np.full(num_classes, settled / num_classes),
-    )
+    grown = [
+        np.sum([math.exp(exponents[name]) * parts[name][side] for name in EIGENSPACES], axis=0)
+        for side in (0, 1)
+    ]
+    return Point(*grown, bias=np.full(num_classes, settled / num_classes))
 
 
 def linearised_bound(weight: np.ndarray, features: np.ndarray) -> float:
@@ -131,7 +127,7 @@ def exact_solution(point: Point, time: float) -> Point:
 def logistic_singular_values(singular: np.ndarray, per_class: int, time: float) -> np.ndarray:
     """Singular values of W at ``time`` on S, from those at 0; zeros stay zero."""
     root = math.sqrt(per_class)
-    squares = np.asarray(singular, dtype=float) ** 2
+    squares = np.square(singular)
     decay = math.exp(-2.0 * root * time)
     below = squares + (root - squares) * decay
     return np.sqrt(root * squares / np.where(squares > 0, below, 1.0))  # e^{−2√n t} underflows
@@ -148,7 +144,7 @@ def small_start_limit(weight: np.ndarray, features: np.ndarray) -> np.ndarray:
     per_class = _check_pair(weight, features)
     growing, _ = eigenspace_projections(weight, features)["grow"]
     rank = weight.shape[0] - 1
-    left, singular, right = np.linalg.svd(growing, full_matrices=False)
+    left, singular, right = np.linalg.svd(growing)
     if singular.size < rank or singular[rank - 1] <= 1e-12 * singular[0]:
         raise ValueError(
             f"the growing part of the start must have rank K - 1 = {rank}, "
