@@ -177,7 +177,7 @@ MISTAKES = {
     "classes that are no labels": (["certify", "{data}", "--classes", "a,b"], "--classes must be"),
     "unknown classes": (
         ["certify", "{data}", "--classes", "5,9"],
-        "classes must be some of [5, 6]",
+        "--classes must be some of 5, 6, but",
     ),
     "classes to verify": (["certify", "{data}", "--verify", "{data}", "--stop"], "no --stop"),
     "data as a certificate": (["certify", "{data}", "--verify", "{data}"], "lacks format"),
@@ -196,7 +196,7 @@ MISTAKES = {
         ["flow", "relu2", "--data", "{data}", "--until", -50],
         "the goal log(1/L) must lie above",
     ),
-    "wrong arrays": (["measure", "{data}"], "lacks the array features"),
+    "wrong arrays": (["measure", "{features}", "--head", "{data}"], "lacks weight; it holds"),
     "unknown preset": (["measure", "{features}", "--preset", "x"], "--preset must be one of"),
     "unwritable page": (["measure", "{features}", "--html", "/nowhere/x.html"], "/nowhere"),
     "five corners": (["flow", "ulpm", "--html", "{tmp}/x.html"], "number of classes is 5"),

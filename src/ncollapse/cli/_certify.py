@@ -26,7 +26,7 @@ from ncollapse.cli._output import (
     print_facts,
     print_json,
 )
-from ncollapse.data import load_npz
+from ncollapse.data import Dataset, load_dataset
 from ncollapse.geometry import simplex_etf, unit_pair
 from ncollapse.theory import gordon_bound, phase_boundary, theorem5a_bound, union_bound
 
@@ -35,7 +35,7 @@ HEADING = ROW.format("class", "verdict", "verified", "slack", "norm", "seconds",
 
 
 def certify(
-    file: Annotated[Path, typer.Argument(help="npz file with inputs (N, d) and labels (N,).")],
+    file: Annotated[Path, typer.Argument(help="File of inputs (N, d) and labels (N,).")],
     certificate: Annotated[
         Path | None, typer.Option(help="npz file to write the certificate to.")
     ] = None,
@@ -56,7 +56,7 @@ def certify(
     """Prove whether a two-layer ReLU network can collapse on this data set."""
     if verify is not None and (classes is not None or stop):
         raise ValueError("--verify checks the classes of the certificate: no --classes, no --stop")
-    data = load_npz(file)
+    data = load_dataset(file)
     if centre:
         data = replace(data, inputs=centre_exactly(data.inputs))
     if certificate is not None:
@@ -65,7 +65,7 @@ def certify(
         claimed = Certificate.load(verify)
         asked, entries = len(claimed.classes), verify_classes(claimed, data)
     else:
-        labels = None if classes is None else _labels(classes)
+        labels = None if classes is None else _labels(classes, data)
         asked = data.num_classes if labels is None else len(labels)
         entries = decide_classes(data, labels, stop_at_obstacle=stop)
     decided, interrupted = _collect(entries, asked, rows=not json)
@@ -123,11 +123,12 @@ def _row(entry: ClassCertificate) -> str:
     return row.rstrip()
 
 
-def _labels(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise ValueError(f"--classes must be integers with commas, but it is {text!r}") from error
+def _labels(text: str, data: Dataset) -> list[Any]:
+    known = {str(label): label for label in data.classes.tolist()}
+    asked = [part.strip() for part in text.split(",")]
+    if not set(asked) <= set(known):
+        raise ValueError(f"--classes must be some of {', '.join(known)}, but it is {text!r}")
+    return [known[part] for part in asked]
 
 
 def boundary(

@@ -1,7 +1,13 @@
 """Data sets: a checked container, synthetic data and real images."""
 
-from ncollapse.data._dataset import Dataset, as_dataset, load_npz
-from ncollapse.data._feature_files import BATCH_BYTES, FeatureFile, load_head, open_features
+from ncollapse.data._dataset import Dataset, as_dataset
+from ncollapse.data._feature_files import (
+    BATCH_BYTES,
+    FeatureFile,
+    load_dataset,
+    load_head,
+    open_features,
+)
 from ncollapse.data._fetch import fetch_images
 from ncollapse.data.files import load_arrays
 from ncollapse.data.images import load_images, read_idx
@@ -26,9 +32,9 @@ __all__ = [
     "is_orthogonally_separable",
     "largest_separable_subset",
     "load_arrays",
+    "load_dataset",
     "load_head",
     "load_images",
-    "load_npz",
     "open_features",
     "orthogonal_separability",
     "orthogonally_separable",
