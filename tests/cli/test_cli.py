@@ -87,12 +87,13 @@ def test_certify_and_verify(capsys, data_file, tmp_path):
     assert json.loads(out)["verdict"] == "feasible"
     status, out, err = call(capsys, "certify", data_file)
     assert (status, err) == (0, "")
-    assert out.splitlines()[0].split()[:4] == ["class", "verdict", "verified", "slack"]
-    assert [row.split()[:3] for row in out.splitlines()[1:3]] == [
-        ["5", "feasible", "yes"],
-        ["6", "feasible", "yes"],
+    heading = ["class", "samples", "verdict", "verified", "slack"]
+    assert out.splitlines()[0].split()[:5] == heading
+    assert [row.split()[:4] for row in out.splitlines()[1:3]] == [
+        ["5", "4", "feasible", "yes"],
+        ["6", "4", "feasible", "yes"],
     ]
-    assert "data.npz: feasible" in out
+    assert "data.npz: feasible. At its optimum a two-layer ReLU network collapses on it." in out
 
 
 def test_certify_prints_the_same_results_twice(capsys, data_file):

