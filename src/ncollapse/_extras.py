@@ -7,7 +7,7 @@ from types import ModuleType
 
 EXTRAS = {
     "flow": ("jax", "diffrax", "equinox", "optimistix", "lineax", "optax"),
-    "images": ("mlxtend", "pooch", "requests", "PIL"),
+    "images": ("mlxtend", "pooch", "requests", "PIL", "sklearn"),
     "sweep": ("xarray", "zarr", "dask", "distributed", "threadpoolctl"),
     "exact": ("flint",),
     "torch": ("torch", "torchmetrics", "lightning"),

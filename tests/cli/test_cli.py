@@ -90,12 +90,13 @@ def test_certify_and_verify(capsys, data_file, tmp_path):
     assert json.loads(out)["verdict"] == "feasible"
     status, out, err = call(capsys, "certify", data_file)
     assert (status, err) == (0, "")
-    assert out.splitlines()[0].split()[:4] == ["class", "verdict", "verified", "slack"]
-    assert [row.split()[:3] for row in out.splitlines()[1:3]] == [
-        ["5", "feasible", "yes"],
-        ["6", "feasible", "yes"],
+    heading = ["class", "samples", "verdict", "verified", "slack"]
+    assert out.splitlines()[0].split()[:5] == heading
+    assert [row.split()[:4] for row in out.splitlines()[1:3]] == [
+        ["5", "4", "feasible", "yes"],
+        ["6", "4", "feasible", "yes"],
     ]
-    assert "data.npz: feasible" in out
+    assert "data.npz: feasible. At its optimum a two-layer ReLU network collapses on it." in out
 
 
 def test_certify_prints_the_same_results_twice(capsys, data_file):
@@ -234,7 +235,7 @@ MISTAKES = {
     "classes that are no labels": (["certify", "{data}", "--classes", "a,b"], "--classes must be"),
     "unknown classes": (
         ["certify", "{data}", "--classes", "5,9"],
-        "classes must be some of [5, 6]",
+        "--classes must be some of 5, 6, but",
     ),
     "classes to verify": (["certify", "{data}", "--verify", "{data}", "--stop"], "no --stop"),
     "data as a certificate": (["certify", "{data}", "--verify", "{data}"], "lacks format"),
@@ -253,7 +254,7 @@ MISTAKES = {
         ["flow", "relu2", "--data", "{data}", "--until", -50],
         "the goal log(1/L) must lie above",
     ),
-    "wrong arrays": (["measure", "{data}"], "lacks the array features"),
+    "wrong arrays": (["measure", "{features}", "--head", "{data}"], "lacks weight; it holds"),
     "unknown preset": (["measure", "{features}", "--preset", "x"], "--preset must be one of"),
     "unwritable page": (["measure", "{features}", "--html", "/nowhere/x.html"], "/nowhere"),
     "five corners": (["flow", "ulpm", "--html", "{tmp}/x.html"], "number of classes is 5"),

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from ncollapse.data import Dataset, load_npz
+from ncollapse.data import Dataset, load_dataset
 
 
 def test_labels_are_mapped_and_kept():
@@ -41,28 +41,28 @@ def test_bad_data_are_refused_by_name(case):
 def test_files_are_read_as_data_only(tmp_path):
     good = tmp_path / "good.npz"
     np.savez(good, inputs=np.eye(3), labels=np.array([0, 1, 1]))
-    assert load_npz(good).num_classes == 2
+    assert load_dataset(good).num_classes == 2
 
     pickled = tmp_path / "pickled.npz"
     np.savez(pickled, inputs=np.array([object()]), labels=np.array([0]))
     with pytest.raises(ValueError, match="pickled objects, which are refused"):
-        load_npz(pickled)
+        load_dataset(pickled)
 
     truncated = tmp_path / "truncated.npz"
     truncated.write_bytes(good.read_bytes()[:200])
     with pytest.raises(ValueError, match="truncated or not an"):
-        load_npz(truncated)
+        load_dataset(truncated)
 
     lacking = tmp_path / "lacking.npz"
     np.savez(lacking, features=np.eye(3))
-    with pytest.raises(ValueError, match="lacks inputs, labels; it holds features"):
-        load_npz(lacking)
+    with pytest.raises(ValueError, match=r"lacks labels .label, y.* it holds features"):
+        load_dataset(lacking)
 
     single = tmp_path / "single.npz"
     np.save(single.with_suffix(".npy"), np.eye(3))
     single.with_suffix(".npy").rename(single)
     with pytest.raises(ValueError, match="truncated or not an"):
-        load_npz(single)
+        load_dataset(single)
 
 
 def test_damage_inside_a_member_is_said(tmp_path):
@@ -73,7 +73,7 @@ def test_damage_inside_a_member_is_said(tmp_path):
         archive.writestr("inputs.npy", member.getvalue()[:-20])
         archive.writestr("labels.npy", b"not an array")
     with pytest.raises(ValueError, match=r"damaged|not an array"):
-        load_npz(path)
+        load_dataset(path)
 
 
 def test_the_first_of_each_class_keep_their_order():

@@ -7,12 +7,13 @@ import zipfile
 import numpy as np
 import pytest
 
-from ncollapse.data import load_head, open_features
+from ncollapse.data import load_dataset, load_head, open_features
 from ncollapse.metrics import measure, measure_file
 
 arrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 safetensors = pytest.importorskip("safetensors.numpy")
+torch = pytest.importorskip("torch")
 
 
 def content(dtype=np.float32):
@@ -126,7 +127,7 @@ def broken(tmp_path, change):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (lambda a: {"features": a["features"]}, ValueError, "lacks the array labels"),
+        (lambda a: {"features": a["features"]}, ValueError, "lacks labels .label, y"),
         (lambda a: {**a, "labels": a["labels"][:-1]}, ValueError, "labels has 52 entries for 53"),
         (lambda a: {**a, "labels": a["labels"] * 1.0}, TypeError, "labels must hold integers"),
         (lambda a: {**a, "features": a["features"].ravel()}, ValueError, "shape is"),
@@ -233,23 +234,140 @@ def test_truncated_and_foreign_files_are_refused(tmp_path, name):
 
 def test_missing_columns_and_ragged_lists_are_refused(tmp_path):
     path = tmp_path / "a.parquet"
-    parquet.write_table(arrow.table({"features": [[1.0, 2.0]], "label": [0]}), path)
-    with pytest.raises(ValueError, match="lacks the column labels; it holds features, label"):
+    parquet.write_table(arrow.table({"features": [[1.0, 2.0]], "number": [0]}), path)
+    with pytest.raises(ValueError, match=r"lacks the column labels .*; it holds features, number"):
         open_features(path)
     parquet.write_table(arrow.table({"features": [[1.0, 2.0], [1.0]], "labels": [0, 1]}), path)
     with pytest.raises(ValueError, match="lists of 2 numbers in every row"):
         list(open_features(path).batches())
-    parquet.write_table(arrow.table({"features": [1.0, 2.0], "labels": [0, 1]}), path)
-    with pytest.raises(ValueError, match="must hold lists"):
+    parquet.write_table(arrow.table({"a": [1.0, None], "labels": [0, 1]}), path)
+    with pytest.raises(ValueError, match=r"a in .* must not be null, but 1 are"):
+        list(open_features(path).batches())
+    parquet.write_table(arrow.table({"id": [1, 2], "labels": [0, 1]}), path)
+    with pytest.raises(ValueError, match="no column of features beside labels"):
         open_features(path)
+
+
+NAMES = [("features", "labels"), ("X", "y"), ("inputs", "targets"), ("Embeddings", "Label")]
+
+
+@pytest.mark.parametrize(("features", "labels"), NAMES)
+@pytest.mark.parametrize("kind", ["npz", "safetensors", "pt", "parquet"])
+def test_files_are_read_under_the_names_that_people_use(tmp_path, kind, features, labels):
+    arrays = content(np.float64)
+    path = tmp_path / f"a.{kind}"
+    named = {features: arrays["features"], labels: arrays["labels"]}
+    if kind == "pt":
+        torch.save({name: torch.from_numpy(array) for name, array in named.items()}, path)
+    elif kind == "parquet":
+        columns = {features: arrays["features"].tolist(), labels: arrays["labels"]}
+        parquet.write_table(arrow.table(columns), path)
+    else:
+        writer = {"npz": np.savez, "safetensors": lambda p, **a: safetensors.save_file(a, p)}[kind]
+        writer(path, **named)
+    data = load_dataset(path)
+    np.testing.assert_array_equal(data.inputs, arrays["features"])
+    np.testing.assert_array_equal(data.labels, arrays["labels"])
+    file = open_features(path)
+    np.testing.assert_array_equal(np.concatenate([x for x, _ in file.batches(200)]), data.inputs)
+
+
+def test_features_and_inputs_in_one_file_are_told_apart(tmp_path):
+    path = tmp_path / "both.npz"
+    np.savez(path, inputs=np.zeros((2, 3), int), features=np.ones((2, 4)), y=np.array([0, 1]))
+    assert open_features(path).num_features == 4
+    assert load_dataset(path).inputs.shape == (2, 3)
+
+
+TABLES = {
+    "header": "a,b,species\n1,2.5,cat\n3,4,dog\n",
+    "no header, text last": "1,2.5,cat\n3,4,dog\n",
+    "semicolons and quotes": '"a";"b";"Class"\n1;2.5;"cat"\n3;4;"dog"\n',
+    "labels first, rows numbered": ",label,a,b\n0,cat,1,2.5\n1,dog,3,4\n",
+    "byte order mark": "\ufeffa\tb\ty\n1\t2.5\tcat\n3\t4\tdog\n",
+}
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_tables_of_text(tmp_path, case):
+    path = tmp_path / "a.csv"
+    path.write_text(TABLES[case], encoding="utf-8")
+    data = load_dataset(path)
+    np.testing.assert_array_equal(data.inputs, [[1, 2.5], [3, 4]])
+    assert data.classes.tolist() == ["cat", "dog"]
+    assert open_features(path).num_features == 2
+
+
+def test_one_column_a_feature_in_parquet(tmp_path):
+    path = tmp_path / "a.parquet"
+    table = {"id": [7, 8], "b": [1.0, 3.0], "a": [2.5, 4.0], "target": ["cat", "dog"]}
+    parquet.write_table(arrow.table(table), path)
+    data = load_dataset(path)
+    np.testing.assert_array_equal(data.inputs, [[1, 2.5], [3, 4]])
+    assert data.classes.tolist() == ["cat", "dog"]
+
+
+BAD_TABLES = {
+    "1,2\n3,4\n": "lacks the column labels",
+    "a,y\n1,0\nx,1\n": "must hold numbers beside y: could not convert string 'x'",
+    "a,y\n": "holds no samples",
+    "": "holds no samples",
+    "a,a,y\n1,2,0\n": "a name of its own",
+    "y\n0\n1\n": "no column of features",
+}
+
+
+@pytest.mark.parametrize("text", BAD_TABLES)
+def test_tables_that_cannot_be_read_say_why(tmp_path, text):
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=BAD_TABLES[text]):
+        load_dataset(path)
+    path.write_bytes(b"\xff\xfe\x00" * 9)
+    with pytest.raises(ValueError, match="truncated, damaged or not what its name says"):
+        load_dataset(path)
+
+
+def test_images_become_rows(tmp_path):
+    path = tmp_path / "a.npz"
+    images = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    np.savez(path, images=images, labels=np.array(["b", "a"]))
+    data = load_dataset(path)
+    np.testing.assert_array_equal(data.inputs, images.reshape(2, 12))
+    assert data.labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "pt"])
+def test_bfloat16_is_widened(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    features = torch.randn(9, 4, generator=torch.manual_seed(0)).bfloat16()
+    tensors = {"features": features, "labels": torch.arange(9) % 2}
+    if kind == "pt":
+        torch.save(tensors, path)
+    else:
+        pytest.importorskip("safetensors.torch").save_file(tensors, path)
+    file = open_features(path)
+    blocks = np.concatenate([x for x, _ in file.batches(100)])
+    np.testing.assert_array_equal(blocks, features.float().numpy())
+    np.testing.assert_array_equal(load_dataset(path).inputs, blocks)
+
+
+def test_a_checkpoint_with_code_in_it_is_refused(tmp_path):
+    path = tmp_path / "a.pt"
+    torch.save({"features": print}, path)
+    with pytest.raises(ValueError, match="cannot be read as plain tensors"):
+        load_dataset(path)
+    torch.save([torch.ones(2)], path)
+    with pytest.raises(ValueError, match="must hold tensors by name, but it is a list"):
+        load_dataset(path)
 
 
 def test_other_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         open_features(tmp_path / "none.npz")
-    (tmp_path / "a.csv").write_text("1,2")
+    (tmp_path / "a.txt").write_text("1,2")
     with pytest.raises(ValueError, match=r"must be \.npz"):
-        open_features(tmp_path / "a.csv")
+        open_features(tmp_path / "a.txt")
     np.save(tmp_path / "alone.npy", np.ones((2, 2)))
     with pytest.raises(ValueError, match="labels are needed beside"):
         open_features(tmp_path / "alone.npy")

@@ -8,7 +8,15 @@ import sys
 from types import ModuleType
 
 from ncollapse.certify._types import Candidate, Direction, Multipliers
-from ncollapse.certify.certificate import Certificate, ClassCertificate, DataIdentity
+from ncollapse.certify.certificate import (
+    FEASIBLE,
+    INFEASIBLE,
+    UNDECIDED,
+    Certificate,
+    ClassCertificate,
+    DataIdentity,
+    listed,
+)
 from ncollapse.certify.classes import (
     certify,
     decide_classes,
@@ -24,9 +32,13 @@ from ncollapse.certify.limits import (
     collapse_limit,
     random_layer,
 )
+from ncollapse.certify.survey import Survey, View, survey
 from ncollapse.certify.verify import Verification, verify
 
 __all__ = [
+    "FEASIBLE",
+    "INFEASIBLE",
+    "UNDECIDED",
     "Candidate",
     "Certificate",
     "ClassCertificate",
@@ -36,14 +48,18 @@ __all__ = [
     "Direction",
     "Multipliers",
     "RandomLayer",
+    "Survey",
     "Verification",
+    "View",
     "centre_exactly",
     "certify",
     "collapse_limit",
     "decide",
     "decide_classes",
+    "listed",
     "random_layer",
     "solve",
+    "survey",
     "verify",
     "verify_certificate",
     "verify_classes",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -152,7 +152,7 @@ class Certificate:
         else:
             reasons = ["every class has a direction that maps it to 1 and the others below 0"]
         if missing:
-            reasons.append(f"{_listed(missing)} not covered")
+            reasons.append(f"{listed(missing)} not covered")
         return cls(verdict, "; ".join(reasons), classes, data, orthogonally_separable)
 
     @property
@@ -259,7 +259,8 @@ def _missing(data: DataIdentity, classes: Iterable[ClassCertificate]) -> tuple[A
     return tuple(label for label in data.labels if label not in covered)
 
 
-def _listed(labels: tuple[Any, ...]) -> str:
+def listed(labels: Sequence[Any]) -> str:
+    """Labels as a sentence names them: "class 3", "classes 1, 2", and no more than ``NAMED``."""
     names = ", ".join(str(label) for label in labels[:NAMED])
     if len(labels) > NAMED:
         names += f", … ({len(labels)} in all)"

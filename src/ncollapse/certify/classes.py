@@ -154,10 +154,13 @@ def _decided(data: Dataset, index: int, independent: bool) -> ClassCertificate:
     if entry.verdict == INFEASIBLE and entry.theorem is None:
         hulls = meeting_hulls(own, rest)
         if hulls is not None:
-            reason = "a convex combination of the class is one of the rest: not linearly separable"
-            entry = replace(entry, answer=hulls, theorem="3a", reason=f"{reason} ({THEOREM}a)")
+            reason = (
+                "a mixture of its samples is a mixture of other samples, so no hyperplane separates "
+                f"them: not linearly separable ({THEOREM}a)"
+            )
+            entry = replace(entry, answer=hulls, theorem="3a", reason=reason)
     if independent and entry.verdict == FEASIBLE:
-        reason = f"all samples are linearly independent, rank N ({THEOREM}b)"
+        reason = f"all {len(data.labels)} samples are linearly independent, rank N ({THEOREM}b)"
         entry = replace(entry, theorem="3b", reason=reason)
     return replace(entry, seconds=time.perf_counter() - start)
 
@@ -176,7 +179,8 @@ def _proven(
         verified=True,
         slack=_slack(rest, answer),
         norm=_norm(answer),
-        reason=f"a direction exists; proven by {verification.method} ({verification.detail})",
+        reason="a direction maps its samples to 1 and all others to 0 or below; proven by "
+        f"{verification.method} ({verification.detail})",
     )
 
 
@@ -221,5 +225,11 @@ def _obstacle(
                 f"{data.classes[data.labels[j]]}: not linearly separable ({THEOREM}a)"
             )
     if not answer.nonneg.any():
-        return "3c", (f"the vector of ones is not in the range of the class's samples ({THEOREM}c)")
-    return None, "the samples of the class and the rest contradict each other (Farkas multipliers)"
+        return "3c", (
+            "no direction maps all its samples to one value, the rule with more samples than "
+            f"dimensions: the vector of ones is not in the range of the class's samples ({THEOREM}c)"
+        )
+    return None, (
+        "each direction that maps its samples to 1 leaves one of another class above 0 "
+        "(Farkas multipliers)"
+    )

@@ -29,8 +29,8 @@ class CollapseLimit:
 
     ``size`` is the largest n proven feasible (0 if none is), ``certificate`` its proof;
     ``next_size`` the least n proven infeasible, ``obstacle`` its proof, which ends with the class
-    that cannot collapse; both None when all samples can. The sizes differ by one unless one in
-    between stayed undecided.
+    that cannot collapse; both None when all samples that were asked about can. The sizes differ by
+    one unless one in between stayed undecided.
     """
 
     size: int
@@ -52,12 +52,15 @@ def collapse_limit(
     *,
     classes: Sequence[Any] | None = None,
     transform: Callable[[np.ndarray], np.ndarray] | None = None,
+    largest: int | None = None,
 ) -> CollapseLimit:
     """Bisect the class size: with nested subsets, more samples can only turn yes into no.
 
     The subset of size n holds the first n samples of each class in the order given (all of a class
     that has fewer), so shuffle beforehand if the order means something. ``inputs`` and ``labels``
     as in `certify`; ``classes`` restricts the question to some targets.
+
+    ``largest`` ends the search: no larger class size is asked about.
 
     ``transform`` is applied to the inputs of each subset, such as `centre_exactly` to give each its
     own mean zero. Transformed subsets are not nested: ``size`` and ``next_size`` are then a turn
@@ -85,7 +88,9 @@ def collapse_limit(
     def fails(size: int) -> bool:
         return any(entry.verdict != FEASIBLE for entry in at(size).classes)
 
-    most = int(data.counts.max())
+    if largest is not None and largest < 1:
+        raise ValueError(f"largest must be at least 1, but it is {largest}")
+    most = min(int(data.counts.max()), largest or int(data.counts.max()))
     size = bisect_left(range(most + 1), True, lo=1, key=fails) - 1
     refuted = [n for n, certificate in known.items() if certificate.verdict == INFEASIBLE]
     next_size = bisect_left(

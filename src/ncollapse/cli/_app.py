@@ -20,6 +20,7 @@ _HOMES = {
     "measure": ("_measure", "measure"),
     "predict": ("_predict", "predict"),
     "explain": ("_predict", "explain"),
+    "report": ("_report", "report"),
     "certify": ("_certify", "certify"),
     "boundary": ("_certify", "boundary"),
     "minimiser": ("_unconstrained", "minimiser"),

@@ -13,10 +13,14 @@ import typer
 from rich.console import Console
 
 from ncollapse.certify import (
+    FEASIBLE,
+    INFEASIBLE,
+    UNDECIDED,
     Certificate,
     ClassCertificate,
     centre_exactly,
     decide_classes,
+    listed,
     verify_classes,
 )
 from ncollapse.cli._output import (
@@ -26,16 +30,18 @@ from ncollapse.cli._output import (
     print_facts,
     print_json,
 )
-from ncollapse.data import load_npz
+from ncollapse.data import Dataset, load_dataset
 from ncollapse.geometry import simplex_etf, unit_pair
 from ncollapse.theory import gordon_bound, phase_boundary, theorem5a_bound, union_bound
 
-ROW = "{:>12}  {:<11} {:<9} {:>10} {:>10} {:>9}  {}"
-HEADING = ROW.format("class", "verdict", "verified", "slack", "norm", "seconds", "theorem 3")
+ROW = "{:>10} {:>7}  {:<10} {:<8} {:>9} {:>9} {:>7}  {}"
+HEADING = ROW.format(
+    "class", "samples", "verdict", "verified", "slack", "norm", "seconds", "theorem 3"
+)
 
 
 def certify(
-    file: Annotated[Path, typer.Argument(help="npz file with inputs (N, d) and labels (N,).")],
+    file: Annotated[Path, typer.Argument(help="File of inputs (N, d) and labels (N,).")],
     certificate: Annotated[
         Path | None, typer.Option(help="npz file to write the certificate to.")
     ] = None,
@@ -56,7 +62,7 @@ def certify(
     """Prove whether a two-layer ReLU network can collapse on this data set."""
     if verify is not None and (classes is not None or stop):
         raise ValueError("--verify checks the classes of the certificate: no --classes, no --stop")
-    data = load_npz(file)
+    data = load_dataset(file)
     if centre:
         data = replace(data, inputs=centre_exactly(data.inputs))
     if certificate is not None:
@@ -65,10 +71,10 @@ def certify(
         claimed = Certificate.load(verify)
         asked, entries = len(claimed.classes), verify_classes(claimed, data)
     else:
-        labels = None if classes is None else _labels(classes)
+        labels = None if classes is None else _labels(classes, data)
         asked = data.num_classes if labels is None else len(labels)
         entries = decide_classes(data, labels, stop_at_obstacle=stop)
-    decided, interrupted = _collect(entries, asked, rows=not json)
+    decided, interrupted = _collect(entries, asked, None if json else data.counts)
     result = Certificate.of(data, decided)
     if interrupted and decided and certificate is None:
         certificate = Path(f"interrupted-{file.stem}-certificate.npz")
@@ -85,19 +91,40 @@ def certify(
         }
         print_json(result.to_dict(), arguments)
     else:
-        console = Console()
-        console.print(f"{file.name}: {result.verdict}", highlight=False, markup=False)
-        console.print(result.reason, highlight=False, markup=False)
+        _say(file, result)
     if interrupted:
         kept = f", kept in {certificate}" if decided else ""
         print(f"interrupted: {len(decided)} of {asked} classes decided{kept}", file=sys.stderr)
     return INTERRUPTED if interrupted else 0
 
 
+_MEANING = {
+    FEASIBLE: "At its optimum a two-layer ReLU network collapses on it",
+    INFEASIBLE: "At its optimum no two-layer ReLU network collapses on it, however wide",
+    UNDECIDED: "Neither is proven",
+}
+
+
+def _say(file: Path, result: Certificate) -> None:
+    """The verdict in plain words, and below it each reason with the classes that it holds for."""
+    console = Console(highlight=False, markup=False)
+    console.print(f"{file.name}: {result.verdict}. {_MEANING[result.verdict]}.")
+    by_reason: dict[str, list[str]] = {}
+    for entry in result.classes:
+        if entry.verdict == result.verdict:
+            by_reason.setdefault(entry.reason, []).append(str(entry.label))
+    for reason, labels in by_reason.items():
+        console.print(f"{listed(labels)}: {reason}")
+    if result.missing:
+        console.print(f"{listed(result.missing)} not covered")
+    if result.verdict == INFEASIBLE:
+        console.print(f"What could collapse, and what to try: ncollapse report {file}")
+
+
 def _collect(
-    entries: Iterator[ClassCertificate], asked: int, *, rows: bool
+    entries: Iterator[ClassCertificate], asked: int, counts: np.ndarray | None
 ) -> tuple[list[ClassCertificate], bool]:
-    """All entries, each reported as it comes, and whether an interrupt ended them early."""
+    """All entries, each reported as it comes with its size, and whether an interrupt ended them."""
     decided: list[ClassCertificate] = []
     # A bar on the same terminal moves out of the way of what is written; a file knows no bar.
     out = None if sys.stdout.isatty() else sys.stdout
@@ -107,27 +134,28 @@ def _collect(
             for entry in entries:
                 decided.append(entry)
                 progress("classes", len(decided), asked)
-                if rows:
+                if counts is not None:
                     heading = HEADING + "\n" if len(decided) == 1 else ""
-                    print(heading + _row(entry), file=out, flush=True)
+                    print(heading + _row(entry, counts[entry.index]), file=out, flush=True)
     except KeyboardInterrupt:
         return decided, True
     return decided, False
 
 
-def _row(entry: ClassCertificate) -> str:
-    numbers = (entry.slack, entry.norm, entry.seconds)
-    cells = ["" if number is None else f"{number:.4g}" for number in numbers]
+def _row(entry: ClassCertificate, count: int) -> str:
+    cells = ["" if number is None else f"{number:.3g}" for number in (entry.slack, entry.norm)]
+    cells.append(f"{entry.seconds:.3f}")
     verified = "yes" if entry.verified else "no"
-    row = ROW.format(entry.label, entry.verdict, verified, *cells, entry.theorem or "")
-    return row.rstrip()
+    label = str(entry.label)[:10]
+    return ROW.format(label, count, entry.verdict, verified, *cells, entry.theorem or "").rstrip()
 
 
-def _labels(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise ValueError(f"--classes must be integers with commas, but it is {text!r}") from error
+def _labels(text: str, data: Dataset) -> list[Any]:
+    known = {str(label): label for label in data.classes.tolist()}
+    asked = [part.strip() for part in text.split(",")]
+    if not set(asked) <= set(known):
+        raise ValueError(f"--classes must be some of {', '.join(known)}, but it is {text!r}")
+    return [known[part] for part in asked]
 
 
 def boundary(

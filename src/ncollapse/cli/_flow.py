@@ -32,7 +32,7 @@ app = typer.Typer(help="Follow gradient flow to the end of time.", cls=Group, ad
 @app.command("relu2", cls=Command)
 def relu2(
     context: typer.Context,
-    data: Annotated[Path, typer.Option(help="npz file with inputs (N, d) and labels (N,).")],
+    data: Annotated[Path, typer.Option(help="File of inputs (N, d) and labels (N,).")],
     width: Width = 48,
     init: Annotated[float, typer.Option(help="Norm of the initial input weights.")] = 1e-6,
     seed: Seed = 0,
@@ -46,10 +46,10 @@ def relu2(
     json: Json = False,
 ) -> int:
     """Two-layer ReLU network on labelled data, against what min2025 predicts for it."""
-    from ncollapse.data import load_npz
+    from ncollapse.data import load_dataset
     from ncollapse.papers import min2025
 
-    dataset = load_npz(data, least_per_class=2)
+    dataset = load_dataset(data, least_per_class=2)
     dataset = dataset.centred() if centre else dataset
     check_outputs(context.params)
     with flow_progress("relu2") as on_progress:

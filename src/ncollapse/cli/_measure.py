@@ -14,7 +14,7 @@ from ncollapse.metrics import Measurement, measure_file
 
 
 def measure(
-    file: Annotated[Path, typer.Argument(help=".npz, .npy, .safetensors or .parquet.")],
+    file: Annotated[Path, typer.Argument(help=".npz, .npy, .csv, .parquet, .safetensors or .pt.")],
     labels: Annotated[Path | None, typer.Option(help=".npy of labels, for .npy features.")] = None,
     head: Annotated[Path | None, typer.Option(help="File with weight and bias.")] = None,
     preset: Annotated[str, typer.Option(help="Whose metrics: a paper's name, or all.")] = "all",

@@ -43,7 +43,7 @@ def predict(
         str | None, typer.Option(help="Norm of each class's input, with commas.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="npz of inputs and labels, for the margin of each class.")
+        Path | None, typer.Option(help="File of inputs and labels, for the margin of each class.")
     ] = None,
     bias: Annotated[bool, typer.Option("--bias", help="A free bias.")] = False,
     html: Html = None,
@@ -92,7 +92,7 @@ def predict(
 
 def explain(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help=".npz, .npy, .safetensors or .parquet.")],
+    file: Annotated[Path, typer.Argument(help=".npz, .npy, .csv, .parquet, .safetensors or .pt.")],
     labels: Annotated[Path | None, typer.Option(help=".npy of labels, for .npy features.")] = None,
     head: Annotated[Path | None, typer.Option(help="File with weight and bias.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Decay of the weight.")] = None,
@@ -127,10 +127,10 @@ def explain(
 
 def _margins_of(data: Path, counts: list[int]) -> Any:
     """γ_k of each class in a file that has these counts."""
-    from ncollapse.data import load_npz
+    from ncollapse.data import load_dataset
     from ncollapse.theory.imbalance import class_margins
 
-    inputs = load_npz(data)
+    inputs = load_dataset(data)
     if inputs.counts.tolist() != counts:
         raise ValueError(f"--counts must be those of {data}, which are {inputs.counts.tolist()}")
     return class_margins(inputs.inputs, inputs.labels)

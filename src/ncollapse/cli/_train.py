@@ -38,7 +38,7 @@ def _group() -> None:
 @app.command("relu2", cls=Command)
 def relu2(
     context: typer.Context,
-    data: Annotated[Path, typer.Option(help="npz file with inputs (N, d) and labels (N,).")],
+    data: Annotated[Path, typer.Option(help="File of inputs (N, d) and labels (N,).")],
     width: Width = 64,
     weight_decay: Annotated[float, typer.Option(help="Decay of the classifier.")] = 1e-3,
     feature_decay: Annotated[float, typer.Option(help="Decay of the features.")] = 1e-6,
@@ -54,12 +54,12 @@ def relu2(
 ) -> int:
     """Two-layer ReLU network with decay on classifier and features (hong2025 (2.4))."""
     from ncollapse.certify import certify
-    from ncollapse.data import load_npz
+    from ncollapse.data import load_dataset
     from ncollapse.runs import Run
     from ncollapse.train import TwoLayer, outcome, restore
 
     context.params["out"] = None
-    dataset = load_npz(data)
+    dataset = load_dataset(data)
     problem = TwoLayer.on(dataset, weight_decay=weight_decay, feature_decay=feature_decay)
     _ = problem.lower_bound
     if resume is not None and method is not Method.descent:

@@ -1,7 +1,13 @@
 """Data sets: a checked container, synthetic data and real images."""
 
-from ncollapse.data._dataset import Dataset, as_dataset, load_npz
-from ncollapse.data._feature_files import BATCH_BYTES, FeatureFile, load_head, open_features
+from ncollapse.data._dataset import Dataset, as_dataset
+from ncollapse.data._feature_files import (
+    BATCH_BYTES,
+    FeatureFile,
+    load_dataset,
+    load_head,
+    open_features,
+)
 from ncollapse.data._fetch import IMAGE_SETS, fetch_images
 from ncollapse.data._image_files import read_idx
 from ncollapse.data.files import load_arrays
@@ -29,9 +35,9 @@ __all__ = [
     "is_orthogonally_separable",
     "largest_separable_subset",
     "load_arrays",
+    "load_dataset",
     "load_head",
     "load_images",
-    "load_npz",
     "open_features",
     "orthogonal_separability",
     "orthogonally_separable",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ncollapse._checks import check_labels, check_matrix
-from ncollapse.data.files import load_arrays
+from ncollapse._checks import check_matrix
+from ncollapse._labels import label_vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +45,7 @@ class Dataset:
         least_per_class: int = 1,
         image_shape: tuple[int, ...] | None = None,
     ) -> Dataset:
-        """Check ``inputs`` (N, d) and integer ``labels`` (N,), map labels to 0 … K−1.
+        """Check ``inputs`` (N, d) and ``labels`` (N,), map labels to 0 … K−1.
 
         Raises
         ------
@@ -54,13 +53,13 @@ class Dataset:
             Wrong shapes, NaN or infinite inputs (the row is named), fewer than two classes, a class
             with fewer than ``least_per_class`` samples.
         TypeError
-            Inputs that are not real numbers, labels that are not integers.
+            Inputs that are not real numbers, labels that are no integers, booleans or strings.
         """
         matrix = np.asarray(inputs)
         if matrix.dtype.kind in "biu":
             matrix = matrix.astype(np.float64)
         check_matrix("inputs", matrix, columns="dimensions")
-        vector = check_labels("labels", np.asarray(labels), matrix.shape[0])
+        vector = label_vector(labels, matrix.shape[0])
         classes, indices, counts = np.unique(vector, return_inverse=True, return_counts=True)
         if classes.size < 2:
             raise ValueError(f"labels must name at least two classes, but all are {classes[0]!s}")
@@ -130,11 +129,3 @@ def as_dataset(inputs: Any, labels: Any = None) -> Dataset:
     if labels is not None:
         raise TypeError("labels must be left out beside a Dataset, which has its own")
     return inputs
-
-
-def load_npz(path: str | Path, *, least_per_class: int = 1) -> Dataset:
-    """Read ``inputs (N, d)`` and ``labels (N,)`` from an ``.npz`` file into a checked `Dataset`."""
-    arrays = load_arrays(path, ("inputs", "labels"))
-    return Dataset.from_arrays(
-        arrays["inputs"], arrays["labels"], name=Path(path).stem, least_per_class=least_per_class
-    )

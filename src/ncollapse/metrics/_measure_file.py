@@ -29,7 +29,7 @@ def measure_file(
     Parameters
     ----------
     path, labels, head
-        As for `open_features`: npz, npy pair, safetensors or Parquet.
+        As for `open_features`.
     preset
         A name in `PRESETS` or names in `METRICS`.
     batch_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ def prediction_page(prediction: Prediction, curve: ImbalanceCurve) -> Page:
     figures.append(means_figure(counts, {"predicted means": prediction.means_gram}))
     conditions = Table(("it is assumed that",), [(line,) for line in prediction.assumptions])
     sections = [
-        Section("Class by class", "", tables=[_classes(prediction)]),
+        Section("Class by class", "", tables=[class_table(prediction)]),
         Section("Geometry", "Up to a rotation of the features.", figures),
         Section(
             "When the smallest classes change",
@@ -90,7 +91,8 @@ def _smallest(prediction: Prediction) -> str:
     return f"of class {int(np.argmin(prediction.margins))}: own logit less the mean of the others"
 
 
-def _classes(prediction: Prediction) -> Table:
+def class_table(prediction: Prediction, names: Sequence[str] = ()) -> Table:
+    """Every class with its end; ``names`` are written instead of the numbers."""
     together = {k: i for i, group in enumerate(prediction.merged, 1) for k in group}
     means, rows = np.diag(prediction.means_gram), np.diag(prediction.weight_gram)
 
@@ -101,7 +103,7 @@ def _classes(prediction: Prediction) -> Table:
 
     lines = [
         (
-            str(k),
+            names[k] if names else str(k),
             f"{int(count):,}",
             number(float(prediction.margins[k]), 4),
             fate(k),
