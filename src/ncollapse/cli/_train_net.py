@@ -109,12 +109,12 @@ def _checkpoint(save: Path) -> Path:
 
 
 def _data(source: str, images: int | None) -> Dataset:
-    from ncollapse.data import IMAGE_SETS, images_at_hand, load_images, load_npz
+    from ncollapse.data import IMAGE_SETS, images_at_hand, load_dataset, load_images
 
     if Path(source).is_dir():
         data = load_images(folder=source)
     elif Path(source).is_file():
-        data = load_npz(source)
+        data = load_dataset(source)
     elif source not in IMAGE_SETS:
         raise ValueError(
             f"data must be {', '.join(IMAGE_SETS)}, a folder or a file, but it is {source!r}"

@@ -70,6 +70,7 @@ def _at_low_noise(name: str) -> Callable[[Training], np.ndarray]:
 
 
 _figure3, _figure4, _figure5 = (rows_of(f"hong2025.figure{number}") for number in (3, 4, 5))
+_choices = rows_of("hong2025.choices")
 _FIGURE3_ROWS = (
     _figure3(
         "optimum",
@@ -202,53 +203,46 @@ def _one(result: Choices) -> np.ndarray:
     return np.ones(result.runs.sizes["width"])
 
 
-_CHOICES: dict[str, Any] = {"experiment": "hong2025.choices"}
 _CHOICE_ROWS = (
-    Claim(
-        id="hong2025.choices.first-step",
-        statement=_OURS,
-        says="share of helpful pairs that start off and are off after one step, vanishing start",
-        source="ours: the formula is proven as a limit of large N and d; tolerance: draws",
-        relation=Relation.EQUAL,
+    _choices(
+        "first-step",
+        _OURS,
+        "share of helpful pairs that start off and are off after one step, vanishing start",
+        "ours: the formula is proven as a limit of large N and d; tolerance: draws",
         expected=lambda r: r.formula[:, 0],
         tolerance=0.03,
         measure=lambda r: r.first_step[:, 0],
         wrong=Wrong("pairs that start on do the same", measure=lambda r: r.first_step[:, 1]),
-        **_CHOICES,
     ),
-    Claim(
-        id="hong2025.choices.initial-scale",
-        statement=_OURS,
-        says="dead share at the end from the largest start over that from the smallest, highest σ",
-        source="an observation of ours: the formula of the first step is not that of the end",
+    _choices(
+        "initial-scale",
+        _OURS,
+        "dead share at the end from the largest start over that from the smallest, highest σ",
+        "an observation of ours: the formula of the first step is not that of the end",
         relation=Relation.AT_LEAST,
         expected=1.1,
         measure=lambda r: r.scale_ratio(),
         wrong=Wrong("the initial scale plays no part", measure=_one),
-        **_CHOICES,
     ),
-    Claim(
-        id="hong2025.choices.batch",
-        statement=_OURS,
-        says="gap at the least σ after the same epochs, smallest batch over all samples",
-        source="an observation of ours; hong2025 §3.2 names no batch size",
+    _choices(
+        "batch",
+        _OURS,
+        "gap at the least σ after the same epochs, smallest batch over all samples",
+        "an observation of ours; hong2025 §3.2 names no batch size",
         relation=Relation.AT_MOST,
         expected=0.6,
         measure=lambda r: r.small_over_all(same_time=False),
         wrong=Wrong("the batch size plays no part", measure=_one),
-        **_CHOICES,
     ),
-    Claim(
-        id="hong2025.choices.flow-time",
-        statement=_OURS,
-        says="gap at the least σ after the same flow time, smallest batch over all samples",
-        source="ours: at a small step both follow the gradient flow; tolerance: noise of the batches",
-        relation=Relation.EQUAL,
+    _choices(
+        "flow-time",
+        _OURS,
+        "gap at the least σ after the same flow time, smallest batch over all samples",
+        "ours: at a small step both follow the gradient flow; tolerance: noise of the batches",
         expected=1.0,
         tolerance=0.05,
         measure=lambda r: r.small_over_all(same_time=True),
         wrong=Wrong("epochs are what counts", measure=lambda r: r.small_over_all(same_time=False)),
-        **_CHOICES,
     ),
 )
 
