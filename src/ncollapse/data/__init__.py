@@ -11,7 +11,7 @@ from ncollapse.data._feature_files import (
 from ncollapse.data._fetch import IMAGE_SETS, fetch_images
 from ncollapse.data._image_files import read_idx
 from ncollapse.data.files import load_arrays
-from ncollapse.data.images import images_at_hand, load_images
+from ncollapse.data.images import FOLDER_VARIABLE, folder_at_hand, images_at_hand, load_images
 from ncollapse.data.separability import (
     Separability,
     SeparableSubset,
@@ -23,6 +23,7 @@ from ncollapse.data.synthetic import gaussian_mixture, orthogonally_separable
 
 __all__ = [
     "BATCH_BYTES",
+    "FOLDER_VARIABLE",
     "IMAGE_SETS",
     "Dataset",
     "FeatureFile",
@@ -30,6 +31,7 @@ __all__ = [
     "SeparableSubset",
     "as_dataset",
     "fetch_images",
+    "folder_at_hand",
     "gaussian_mixture",
     "images_at_hand",
     "is_orthogonally_separable",

@@ -85,6 +85,13 @@ def load_images(
     return Dataset.from_arrays(rows, labels[keep], name=name, image_shape=shape)
 
 
+def folder_at_hand(name: str) -> Path | None:
+    """The folder ``name`` in the one that the environment variable NCOLLAPSE_DATA names, if any."""
+    root = os.environ.get(FOLDER_VARIABLE)
+    folder = Path(root or "") / name
+    return folder if root and folder.is_dir() else None
+
+
 def images_at_hand(name: str, per_class: int | None = None) -> Dataset:
     """One of `IMAGE_SETS` without a download, as `load_images` gives it.
 
@@ -100,11 +107,9 @@ def images_at_hand(name: str, per_class: int | None = None) -> Dataset:
     """
     if name not in IMAGE_SETS:
         raise ValueError(f"name must be one of {', '.join(IMAGE_SETS)}, but it is {name!r}")
-    root = os.environ.get(FOLDER_VARIABLE)
-    if root is not None and (Path(root) / name).is_dir():
-        return load_images(per_class=per_class, folder=Path(root) / name)
-    if name == "mnist":
-        return load_images(per_class=per_class)
+    folder = folder_at_hand(name)
+    if folder is not None or name == "mnist":
+        return load_images(per_class=per_class, folder=folder)
     raise FileNotFoundError(
         f"{name} is not at hand: name a folder that holds a folder {name} in {FOLDER_VARIABLE}"
     )

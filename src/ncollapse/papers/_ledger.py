@@ -20,6 +20,7 @@ from typing import Any
 from ncollapse._checks import prepare_folder
 from ncollapse._extras import explain_missing
 from ncollapse.claims import Claim, Ledger, Missing, Row, Statement, Verdict, judge
+from ncollapse.data import FOLDER_VARIABLE
 from ncollapse.papers._experiment import Experiment
 
 Progress = Callable[[str, int, int, str], None]
@@ -159,7 +160,7 @@ def _digest(experiment: Experiment, scale: str) -> str:
     asked = {
         "experiment": experiment.name,
         "settings": experiment.scales[scale],
-        "data": os.environ.get("NCOLLAPSE_DATA", ""),
+        "data": os.environ.get(FOLDER_VARIABLE, ""),
         "version": version("ncollapse"),
         "sources": {
             str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()

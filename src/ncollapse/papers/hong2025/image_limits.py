@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from ncollapse.certify.limits import centre_exactly, collapse_limit
-from ncollapse.data import Dataset, load_images
+from ncollapse.data import FOLDER_VARIABLE, Dataset, load_images
 from ncollapse.sweep import run_sweep
 
 OUTPUTS = {
@@ -27,7 +27,6 @@ OUTPUTS = {
     "rank": np.int64,
 }
 RANGE_TOLERANCE = 1e-8
-FOLDER_VARIABLE = "NCOLLAPSE_DATA"
 
 
 @dataclass(frozen=True, eq=False)

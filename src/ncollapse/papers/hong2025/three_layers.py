@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,9 @@ import numpy as np
 import xarray as xr
 from scipy.stats import gmean
 
-from ncollapse.data import Dataset, load_images
+from ncollapse.data import Dataset, folder_at_hand, load_images
 from ncollapse.papers.hong2025 import curves
 from ncollapse.papers.hong2025.curves import MEASURED
-from ncollapse.papers.hong2025.image_limits import FOLDER_VARIABLE
 from ncollapse.papers.hong2025.training import DECAYS
 from ncollapse.sweep import run_sweep
 from ncollapse.train import (
@@ -177,13 +175,12 @@ def unit_images(images: str, classes: int, per_class: int) -> Dataset:
 
     A name is that of a folder in the one that NCOLLAPSE_DATA names, or else of a download.
     """
-    folder = Path(os.environ.get(FOLDER_VARIABLE, "")) / images
-    here = folder.is_dir() and bool(images)
+    folder = folder_at_hand(images) if images else None
     data = load_images(
         range(classes),
         per_class,
-        folder=folder if here else None,
-        dataset=None if here else images or None,
+        folder=folder,
+        dataset=None if folder else images or None,
     )
     rows = data.inputs / np.linalg.norm(data.inputs, axis=1)[:, None]
     return Dataset.from_arrays(rows, data.labels, name=data.name)

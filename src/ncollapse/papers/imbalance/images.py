@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from ncollapse.data import Dataset, load_images
+from ncollapse.data import Dataset, folder_at_hand, load_images
 
 CLOTHING = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's dataset-fashion-mnist lies; $NCOLLAPSE_DATA/fashion-mnist comes first."""
@@ -46,9 +45,7 @@ def unequal_images(
 
 def clothing_folder() -> Path | None:
     """The folder of Fashion-MNIST's IDX files, None where there is none."""
-    root = os.environ.get("NCOLLAPSE_DATA")
-    places = [Path(root) / "fashion-mnist"] if root else []
-    return next((path for path in (*places, CLOTHING) if path.is_dir()), None)
+    return folder_at_hand("fashion-mnist") or (CLOTHING if CLOTHING.is_dir() else None)
 
 
 @cache

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ncollapse import train
 from ncollapse._extras import require
 
 if TYPE_CHECKING:
@@ -21,35 +22,15 @@ RATE = 3e-3
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
-    """What training left: ``features (N, D)`` of the last layer, ``weight (K, D)`` of the head.
+class Network(train.Network):
+    """What training left; ``value`` counts the decay of what the theory counts.
 
-    ``value`` is the mean loss plus the decay of what the theory counts, ``start`` the same before
-    training, ``loss`` the mean loss, ``slope`` the largest entry of the gradient of the objective;
-    ``bias (K,)`` of the head or None, ``module`` the network itself, with its parts body and head.
+    ``start`` is the value before training, ``module`` the network itself, with its parts body and
+    head.
     """
 
-    features: np.ndarray
-    weight: np.ndarray
-    value: float
-    loss: float
-    slope: float
     start: float
-    bias: np.ndarray | None = None
-    module: Any = field(repr=False, default=None)
-
-    @property
-    def logits(self) -> np.ndarray:
-        """``(N, K)``."""
-        logits = self.features @ self.weight.T
-        return logits if self.bias is None else logits + self.bias
-
-    def margins(self, labels: np.ndarray) -> np.ndarray:
-        """Own logit less the mean of the others, averaged over each class, ``(K,)``."""
-        logits, count = self.logits, len(self.weight)
-        own = logits[np.arange(len(labels)), labels]
-        margins = own - (logits.sum(axis=1) - own) / (count - 1)
-        return np.bincount(labels, margins) / np.bincount(labels)
+    module: Any = field(repr=False)
 
 
 def nearly_orthogonal_classes(
