@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ncollapse.cli._output import check_writable_file, pass_progress, print_json
-from ncollapse.metrics import Measurement, measure_file
+from ncollapse.metrics import Measurement, headline, measure_file
 
 
 def measure(
@@ -47,7 +47,9 @@ def _print_table(measurement: Measurement, name: str) -> None:
     table.add_column("how to read it", overflow="fold")
     for metric, value, reading in measurement.rows():
         table.add_row(metric, f"{value:.6g}", reading)
-    console = Console()
+    console = Console(highlight=False)
+    console.print("\n".join(headline(measurement)), markup=False)
+    console.print()
     console.print(table)
     for metric, reason in sorted(measurement.undefined.items()):
         console.print(f"[bold]{metric}[/bold]: none, {reason}", highlight=False)

@@ -75,6 +75,7 @@ from ncollapse.stats import UndefinedMetricError
 from ncollapse.metrics.registry import METRICS, PRESETS, Metric, metric, metric_table, preset_names
 from ncollapse.metrics._compute import compute, compute_or_explain
 from ncollapse.metrics._measure import Measurement, measure
+from ncollapse.metrics._headline import headline
 from ncollapse.metrics._measure_file import file_classes, measure_file
 
 __all__ = [
@@ -104,6 +105,7 @@ __all__ = [
     "gnc2_log",
     "gnc2_log_spread",
     "gnc2_riesz",
+    "headline",
     "kernel_nc1",
     "kernel_nc1_pinv",
     "least_collapsed_class",

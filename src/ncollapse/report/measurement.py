@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ncollapse.metrics import Measurement, breakdown
+from ncollapse.metrics import Measurement, breakdown, headline
 from ncollapse.report._page import Fact, Page, Section, Table, number
 from ncollapse.report._render import render
 
@@ -44,7 +44,7 @@ def measurement_page(measured: Measurement, name: str) -> Page:
         sections.append(Section("Not defined here", "", tables=[missing]))
     lead = (
         f"{measured.num_samples:,} samples of {measured.num_classes} classes, "
-        f"with {measured.summary.num_features} features each."
+        f"with {measured.summary.num_features} features each. {' '.join(headline(measured))}"
     )
     return Page(f"How collapsed is {name}?", lead, facts, (), sections, record=measured.to_dict())
 
