@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 SETUP := pyproject.toml constraints.txt
 OUT ?= demo-report
+# Every worker has a core of its own.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .PHONY: demo test lint docs ledger bench packaging mutation clean
 
@@ -12,7 +14,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/ncollapse demo --out $(OUT)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

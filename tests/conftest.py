@@ -1,4 +1,4 @@
-"""The array libraries that everything which takes arrays is run with; one of them is strict."""
+"""What all tests share: array libraries, one of them strict, and which tests one worker gets."""
 
 import importlib
 import os
@@ -18,6 +18,28 @@ NAMESPACES = {
     "strict": "array_api_strict",
 }
 ON_A_DEVICE = ("torch", "jax")
+
+
+TRAINED = ("ji2022.figure1", *(f"ji2022.figure{n}" for n in range(3, 9)), "papyan2020.curves")
+"""Experiments that train the networks of tests/papers/test_trained_networks.py."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A file goes to one worker, and all that shares an experiment's result to one too."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item):
+    if item.path.parent.name != "papers":
+        return str(item.path)
+    experiment = getattr(item, "callspec", None) and item.callspec.params.get("name")
+    if item.path.stem == "test_claims" and isinstance(experiment, str):
+        return "trained" if experiment in TRAINED else experiment.partition(".")[0]
+    if item.path.stem == "test_trained_networks":
+        return "trained"
+    return item.path.stem.split("_")[1]
 
 
 @pytest.fixture(params=[*NAMESPACES, *(f"{name} on a device" for name in ON_A_DEVICE)])

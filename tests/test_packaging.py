@@ -91,7 +91,7 @@ def test_addresses_agree_and_every_paper_has_one():
 
 def test_the_table_of_extras_is_that_of_the_package():
     """Names differ from what is imported for a few packages only."""
-    imports = {"python-flint": "flint", "pillow": "PIL"}
+    imports = {"python-flint": "flint", "pillow": "PIL", "scikit-learn": "sklearn"}
     for extra, packages in EXTRAS.items():
         required = PROJECT["optional-dependencies"][extra]
         names = [re.split(r"[\[>=]", line)[0] for line in required if "ncollapse" not in line]

@@ -67,5 +67,5 @@ def test_names_scales_and_schedulers_are_checked(tmp_path):
 
 def test_only_sweeps_take_a_scheduler():
     swept = {name for name, experiment in papers.experiments().items() if experiment.sweeps}
-    names = ("figure1", "figure2", "figure3", "theorem7", "images")
+    names = (*(f"figure{n}" for n in range(1, 7)), "theorem7", "images", "choices")
     assert swept == {f"hong2025.{name}" for name in names}

@@ -173,7 +173,7 @@ def test_the_depth_law_explains_decay_on_every_layer(result_of):
         assert network.distance("nonnegative") > 0.3
         assert not told.theory("nonnegative").applies
         violated = {c.name for c in told.theory("nonnegative").assumptions if c.met is False}
-        assert violated == {"feature decay alone"}
+        assert "feature decay alone" in violated
         assert told.layer.stationary_decay == pytest.approx(1e-3, rel=0.01)
 
 

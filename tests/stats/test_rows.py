@@ -93,7 +93,8 @@ def test_the_numbers_of_a_row_are_their_formulas():
     along = shifted @ origin
     across = ((shifted - np.outer(along / 4.0, origin)) ** 2).sum(axis=1)
     lengths = (rows**2).sum(axis=1)
-    made = row_scalars(np.zeros(8, int), (shifted**2).sum(axis=1), along, across, lengths, squares)
+    numbers = row_scalars((shifted**2).sum(axis=1), along, across, lengths, squares)
+    made = RowScalars(np.zeros(8, int), *numbers)
     apart = (shifted[:7] ** 2).sum(axis=1)
     for found, expected in [
         (made.squares, apart),

@@ -23,7 +23,9 @@ RESULTS = sorted(
     },
     key=lambda result: result.__qualname__,
 )
-PUBLIC = [result for result in RESULTS if not result.__name__.startswith("_")]
+ASKED = {"LastLayerObjective"}
+"""What a caller asks for, with checks of its own."""
+PUBLIC = [r for r in RESULTS if not r.__name__.startswith("_") and r.__name__ not in ASKED]
 
 
 @pytest.mark.parametrize("result", RESULTS, ids=lambda result: result.__name__)
