@@ -295,7 +295,8 @@ def open_pool(
             n_workers=count,
             threads_per_worker=1,
             dashboard_address="127.0.0.1:0",
-            silence_logs="ERROR",
+            # The sweep tells of cells that fail; a worker that outlives the scheduler is none.
+            silence_logs="CRITICAL",
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
