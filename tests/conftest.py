@@ -25,9 +25,9 @@ TRAINED = ("ji2022.figure1", *(f"ji2022.figure{n}" for n in range(3, 9)), "papya
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """A file goes to one worker, and all that shares an experiment's result to one too."""
-    for item in items:
+    for item in items if config.pluginmanager.hasplugin("xdist") else ():
         item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
