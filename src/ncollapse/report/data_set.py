@@ -74,10 +74,15 @@ def _facts(survey: Survey, prediction: Prediction) -> list[Fact]:
         Fact(
             "samples a class that could",
             "all" if survey.feasible else f"{max(sizes):,}",
-            f"of {int(survey.data.counts.min()):,} to {int(survey.data.counts.max()):,}",
+            f"of {_range(survey.data.counts)}",
         ),
         Fact("classes that would merge", merged or "none", "in a deep network with batch norm"),
     ]
+
+
+def _range(counts: np.ndarray) -> str:
+    least, most = int(counts.min()), int(counts.max())
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def _names(classes: Any, data: Dataset) -> list[str]:
@@ -85,7 +90,7 @@ def _names(classes: Any, data: Dataset) -> list[str]:
 
 
 def _proven(survey: Survey) -> Section:
-    rows = []
+    rows, reasons = [], []
     for view in survey.views:
         limit, certificate = view.limit, view.certificate
         first = next((e for e in certificate.classes if e.verdict == INFEASIBLE), None)
@@ -96,15 +101,20 @@ def _proven(survey: Survey) -> Section:
                 "yes" if certificate.verified else "no",
                 "all" if limit is None else f"{limit.size:,}",
                 "–" if limit is None or limit.next_size is None else f"{limit.next_size:,}",
-                "" if first is None else f"class {first.label}: {first.reason}",
             )
         )
-    header = ("inputs", "collapse", "proven", "could, a class", "could not", "why")
+        if first is not None:
+            reasons.append((view.name, f"class {first.label}: {first.reason}"))
+    tables = [
+        Table(("inputs", "collapse", "proven", "could, a class", "could not"), rows, words=(1, 2))
+    ]
+    if reasons:
+        tables.append(Table(("inputs", "why not"), reasons, words=(1,)))
     return Section(
         "What is proven of two layers",
         survey.sentences()[-1],
         [_limits_figure(survey)],
-        [Table(header, rows, words=(1, 2, 5))],
+        tables,
     )
 
 

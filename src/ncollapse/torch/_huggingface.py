@@ -38,10 +38,10 @@ class NeuralCollapseTrainerCallback(TrainerCallback):
         Other batches.
     prefix
         What the names begin with; without it the split.
-    every_n_epochs
-        Only in each n-th epoch.
-    head, layers, preset, nc4, objective, classes, pool, ignore_index, shift_labels, unpack
-        As in `measure_model`.
+    **options
+        ``every_n_epochs``: only in each n-th epoch. ``head``, ``layers``, ``preset``, ``nc4``,
+        ``objective``, ``classes``, ``pool``, ``ignore_index``, ``shift_labels``, ``unpack``: as in
+        `measure_model`.
     """
 
     def __init__(

@@ -38,10 +38,10 @@ class NeuralCollapseCallback(Callback):
         Batches for a pass of their own; in the precision and on the device of the trainer.
     prefix
         Stands before the names, with a slash.
-    every_n_epochs
-        Only in each n-th epoch.
-    head, layers, preset, nc4, objective, classes, pool, ignore_index, shift_labels, unpack
-        As in `measure_model`; ``objective`` needs ``loader``, the training samples, and its
+    **options
+        ``every_n_epochs``: only in each n-th epoch. ``head``, ``layers``, ``preset``, ``nc4``,
+        ``objective``, ``classes``, ``pool``, ``ignore_index``, ``shift_labels``, ``unpack``: as in
+        `measure_model`; ``objective`` needs ``loader``, the training samples, and its
         ``optimality_gap`` is logged in that stage alone. A head that is not named is searched for
         by the module's ``forward``.
     """
