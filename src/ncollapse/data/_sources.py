@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 from collections.abc import Callable, Iterator
@@ -151,101 +152,67 @@ class _BFloat16:
         return (self._halves[rows].astype(np.uint32) << 16).view(np.float32)
 
 
-class TableSource(Source):
-    """A table: a column of labels, and one column a feature or one column of lists.
-
-    It answers to the names ``features`` and ``labels``, whatever its columns are called.
-    """
-
-    def __init__(self, path: Path, columns: list[str], texts: list[str]) -> None:
-        named = first_of(columns, LABEL_NAMES)
-        if named is None:
-            if len(texts) != 1:
-                raise lacking(path, "the column labels", LABEL_NAMES, columns)
-            named = texts[0]
-        self._labels = named
-        self._features = [c for c in columns if c != named and c.casefold() not in IDENTIFIERS]
-        if not self._features:
-            raise ValueError(f"{path} holds no column of features beside {named}")
-        super().__init__(path, {})
-
-    @property
-    def names(self) -> list[str]:
-        return ["features", "labels"]
-
-    def describe(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
-        example = next(self.blocks(name, 1))
-        return (len(self.array("labels")), *example.shape[1:]), example.dtype
-
-    def array(self, name: str) -> np.ndarray:
-        if name == "labels":
-            return self._column_of_labels()
-        return np.concatenate(list(self.blocks(name, 1 << 16)))
-
-    def _column_of_labels(self) -> np.ndarray:
-        raise NotImplementedError
+def _table_columns(path: Path, columns: list[str], texts: list[str]) -> tuple[str, list[str]]:
+    """The column of labels of a table and those of its features; ``texts`` are columns of text."""
+    labels = first_of(columns, LABEL_NAMES)
+    if labels is None:
+        if len(texts) != 1:
+            raise lacking(path, "the column labels", LABEL_NAMES, columns)
+        labels = texts[0]
+    features = [c for c in columns if c != labels and c.casefold() not in IDENTIFIERS]
+    if not features:
+        raise ValueError(f"{path} holds no column of features beside {labels}")
+    return labels, features
 
 
-class CsvSource(TableSource):
+def _csv_source(path: Path) -> Source:
     """A text table, with a header or without, its cells apart by a comma, semicolon or tab."""
-
-    def __init__(self, path: Path) -> None:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            try:
-                first = file.readline()
-                self._delimiter = max(DELIMITERS, key=first.count)
-                file.seek(0)
-                rows = csv.reader(file, delimiter=self._delimiter)
-                head, example = next(rows, []), next(rows, [])
-            except (UnicodeDecodeError, csv.Error) as error:
-                raise refusal(path, error) from error
-        self._skipped = int(not any(map(_is_number, head)))
-        if not self._skipped:
-            head, example = [WITHOUT_HEADER.format(i) for i in range(len(head))], head
-        if not example:
-            raise ValueError(f"{path} holds no samples")
-        if len(set(head)) < len(head) or len(head) != len(example):
-            raise ValueError(
-                f"{path} must give each of its {len(example)} columns a name of its own in its "
-                f"first line, but that is {', '.join(head)}"
-            )
-        self._columns = head
-        cells = zip(head, example, strict=True)
-        super().__init__(path, head, [name for name, cell in cells if not _is_number(cell)])
-
-    def blocks(self, name: str, rows: int) -> Iterator[np.ndarray]:
-        whole = self._read(self._features, np.float64)
-        for start in range(0, len(whole), rows):
-            yield whole[start : start + rows]
-
-    def _column_of_labels(self) -> np.ndarray:
-        text = self._read([self._labels], str)[:, 0]
+    with open(path, newline="", encoding="utf-8-sig") as file:
         try:
-            return text.astype(np.int64)
-        except ValueError:
-            return text
+            first = file.readline()
+            delimiter = max(DELIMITERS, key=first.count)
+            file.seek(0)
+            rows = csv.reader(file, delimiter=delimiter)
+            head, example = next(rows, []), next(rows, [])
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise refusal(path, error) from error
+    header = not any(map(_is_number, head))
+    if not header:
+        head, example = [WITHOUT_HEADER.format(i) for i in range(len(head))], head
+    if not example:
+        raise ValueError(f"{path} holds no samples")
+    if len(set(head)) < len(head) or len(head) != len(example):
+        raise ValueError(
+            f"{path} must give each of its {len(example)} columns a name of its own in its "
+            f"first line, but that is {', '.join(head)}"
+        )
+    texts = [name for name, cell in zip(head, example, strict=True) if not _is_number(cell)]
+    labels, features = _table_columns(path, head, texts)
 
-    def _read(self, columns: list[str], dtype: Any) -> np.ndarray:
-        try:
-            return np.loadtxt(
-                self.path,
-                dtype=dtype,
-                delimiter=self._delimiter,
-                skiprows=self._skipped,
-                usecols=[self._columns.index(name) for name in columns],
-                ndmin=2,
-                quotechar='"',
-                comments=None,
-                encoding="utf-8-sig",
-            )
-        except ValueError as error:
-            raise ValueError(
-                f"{self.path} must hold numbers beside {self._labels}: {error}"
-            ) from error
+    def read(columns: list[str], dtype: Any) -> np.ndarray:
+        return np.loadtxt(
+            path,
+            dtype=dtype,
+            delimiter=delimiter,
+            skiprows=int(header),
+            usecols=[head.index(name) for name in columns],
+            ndmin=2,
+            quotechar='"',
+            comments=None,
+            encoding="utf-8-sig",
+        )
+
+    try:
+        matrix, values = read(features, np.float64), read([labels], str)[:, 0]
+    except ValueError as error:
+        raise ValueError(f"{path} must hold numbers beside {labels}: {error}") from error
+    with contextlib.suppress(ValueError):  # names of classes stay text
+        values = values.astype(np.int64)
+    return Source(path, {"features": matrix, "labels": values})
 
 
-class ParquetSource(TableSource):
-    """A ``.parquet`` table."""
+class ParquetSource(Source):
+    """A ``.parquet`` table: it answers to ``features`` and ``labels``, whatever its columns are called."""
 
     def __init__(self, path: Path) -> None:
         self._parquet = require("pyarrow.parquet")
@@ -258,13 +225,18 @@ class ParquetSource(TableSource):
         if not self._count:
             raise ValueError(f"{path} holds no samples")
         texts = [field.name for field in schema if str(field.type) in ("string", "large_string")]
-        super().__init__(path, schema.names, texts)
+        super().__init__(path, {})
+        self._labels, self._features = _table_columns(path, schema.names, texts)
         lists = [name for name in self._features if hasattr(schema.field(name).type, "value_type")]
         if lists:
             self._features = [first_of(lists, FEATURE_NAMES) or lists[0]]
         self._read_block = self._rows_of_lists if lists else self._rows_of_columns
         self._dim = None
         self._dim = next(self.blocks("features", 1)).shape[1]
+
+    @property
+    def names(self) -> list[str]:
+        return ["features", "labels"]
 
     def describe(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
         example = next(self.blocks(name, 1))
@@ -278,7 +250,9 @@ class ParquetSource(TableSource):
         except self._invalid as error:
             raise refusal(self.path, error) from error
 
-    def _column_of_labels(self) -> np.ndarray:
+    def array(self, name: str) -> np.ndarray:
+        if name == "features":
+            return np.concatenate(list(self.blocks(name, 1 << 16)))
         with self._parquet.ParquetFile(self.path) as file:
             column = file.read(columns=[self._labels]).column(self._labels)
         self._refuse_nulls(self._labels, column)
@@ -336,7 +310,7 @@ def open_source(path: str | Path, labels: str | Path | None = None) -> Source:
         return Source(path, {"features": _memory_map(path), "labels": _memory_map(beside)})
     openers: dict[str, Callable[[Path], Source]] = {
         ".npz": NpzSource,
-        ".csv": CsvSource,
+        ".csv": _csv_source,
         ".parquet": ParquetSource,
         ".safetensors": SafetensorsSource,
         ".pt": _torch_source,
