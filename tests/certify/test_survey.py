@@ -74,6 +74,13 @@ def test_words_for_data_that_cannot():
     assert record["counts"] == {"0": 7, "1": 7}
 
 
+def test_the_number_of_samples_is_the_reason_only_where_it_is():
+    inputs = np.array([[1.0, 2.0], [5.0, 1.0], [3.0, 4.0], [0.0, 2.0]])
+    said = survey(inputs, np.array([0, 0, 1, 1])).sentences()[0]
+    assert "samples in 2 dimensions" not in said
+    assert "leaves one of another class above 0" in said
+
+
 def test_equal_samples_of_two_classes_stop_every_network():
     inputs, labels = noise(2)
     inputs[3] = inputs[0]

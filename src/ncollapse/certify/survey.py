@@ -217,10 +217,11 @@ def _sentence(view: View, data: Dataset) -> str:
     if certificate.verdict != INFEASIBLE:
         return f"{who}: whether they collapse on all samples is not settled. {reach}"
     obstacle = next(entry for entry in certificate.classes if entry.verdict == INFEASIBLE)
-    count = int(data.counts[obstacle.index])
+    size = f"{int(data.counts[obstacle.index]):,} samples in {data.inputs.shape[1]:,} dimensions"
+    why = f" has {size}" if obstacle.theorem == "3c" else f": {obstacle.reason}"
     return (
-        f"{who} do not collapse at their optimum, however wide (proven): class {obstacle.label} has "
-        f"{count:,} samples in {data.inputs.shape[1]:,} dimensions. {reach}"
+        f"{who} do not collapse at their optimum, however wide (proven): class {obstacle.label}{why}. "
+        f"{reach}"
     )
 
 
